@@ -1,0 +1,1 @@
+"""The domain: Binance's order book, turned into provable seconds."""

@@ -1,0 +1,103 @@
+"""Every error of the project.
+
+    DepthError
+    ├── TransientError             retried: it may pass by itself
+    │   ├── ExchangeUnavailable    no route, 5xx, time-out, rate limit (with `retry_after`)
+    │   └── StoreUnavailable       the store did not answer, or not in time
+    ├── TerminalError              a person must act; never retried (exit 1)
+    │   ├── AccessRefused          HTTP 451 or 403: this machine may not read the market
+    │   ├── StoreRefused           permission, missing table, corrupt file
+    │   └── UsageError             a wrong setting or option (exit 2)
+    │       ├── UnknownSymbol      the exchange has no such spot market
+    │       └── TableMismatch      the table belongs to another source, step, steps or interval
+    └── DataError                  bytes that are not what they should be
+        ├── MalformedFrame         a stream frame or REST body
+        └── MalformedRow           a stored row
+
+The message of each is one line: what happened, then the remedy.
+"""
+
+
+class DepthError(Exception):
+    """Root of the tree; its text is one line for a person."""
+
+
+class TransientError(DepthError):
+    """May pass by itself: try again."""
+
+
+class ExchangeUnavailable(TransientError):
+    """The exchange cannot be reached or asks for patience.
+
+    Attributes:
+        retry_after: seconds to wait before the next request, None where the exchange named none.
+    """
+
+    def __init__(self, what: str, retry_after: float | None = None) -> None:
+        """Say what failed; `retry_after` in seconds."""
+        super().__init__(what)
+        self.retry_after = retry_after
+
+
+class StoreUnavailable(TransientError):
+    """The store did not take the rows; they stay in the spool."""
+
+
+class TerminalError(DepthError):
+    """Will not pass by itself; the text says who must do what."""
+
+
+class AccessRefused(TerminalError):
+    """The exchange refuses this machine.
+
+    Attributes:
+        status: HTTP status, 451 or 403.
+    """
+
+    _REMEDY = {
+        451: "run it on a machine in a country that Binance serves, or set BINANCE_REST_URL and BINANCE_WS_URL "
+        "to the hosts of binance.us or data-api/data-stream.binance.vision",
+        403: "its firewall blocks this address: wait some minutes, then ask for fewer symbols or use another address",
+    }
+
+    def __init__(self, status: int, host: str) -> None:
+        """Name the refusing host and its HTTP status."""
+        super().__init__(f"{host} refuses this address (HTTP {status}): {self._REMEDY.get(status, 'ask the exchange')}")
+        self.status = status
+
+
+class StoreRefused(TerminalError):
+    """The store says no: a permission, a missing table, a corrupt file."""
+
+
+class UsageError(TerminalError):
+    """A setting or an option is wrong."""
+
+
+class UnknownSymbol(UsageError):
+    """The exchange has no such spot market."""
+
+    def __init__(self, symbol: str, host: str) -> None:
+        """Name the symbol and the host that does not list it."""
+        super().__init__(f"{host} lists no spot market {symbol}: write it as BASE/QUOTE, for example BTC/USDT")
+        self.symbol = symbol
+
+
+class TableMismatch(UsageError):
+    """The table was begun with other parameters."""
+
+    def __init__(self, table: str, stored: str, wanted: str) -> None:
+        """Name the table and both sets of parameters."""
+        super().__init__(f"table {table} holds {stored}, this run is {wanted}: start a new table with --table-suffix")
+
+
+class DataError(DepthError):
+    """Bytes that are not what they should be."""
+
+
+class MalformedFrame(DataError):
+    """A stream frame or REST body that is no valid message."""
+
+
+class MalformedRow(DataError):
+    """A stored row that cannot be read back."""

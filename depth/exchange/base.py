@@ -1,0 +1,75 @@
+"""What the collector asks of an exchange."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from depth.events import Anchor, Event
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """One spot market.
+
+    Attributes:
+        symbol: ``BTC/USDT``.
+        id: the exchange's name, ``BTCUSDT``.
+        quote: quote currency, ``USDT``.
+    """
+
+    symbol: str
+    id: str
+    quote: str
+
+
+class Feed(Protocol):
+    """Where sockets deliver. Called on the event loop; must not block."""
+
+    def opened(self, socket: str) -> None:
+        """Note that a socket is connected and subscribed."""
+        ...
+
+    def closed(self, socket: str, why: str) -> None:
+        """Note that a socket will deliver no more."""
+        ...
+
+    def delivered(self, socket: str, event: Event, received: float) -> None:
+        """Take one event; `received` is the local time of its frame in float seconds UTC."""
+        ...
+
+
+class Exchange(Protocol):
+    """A spot market data source. One instance belongs to one event loop."""
+
+    source: str
+
+    async def load(self, symbols: Sequence[str]) -> list[Market]:
+        """Find the markets.
+
+        Raises:
+            UnknownSymbol: not a spot market there.
+            AccessRefused: HTTP 451 or 403.
+            ExchangeUnavailable: not reached; try again.
+        """
+        ...
+
+    async def anchor(self, symbol: str) -> Anchor:
+        """Fetch one REST snapshot, within the request weight.
+
+        Raises:
+            AccessRefused: HTTP 451 or 403.
+            ExchangeUnavailable: not reached, or over the weight; try again.
+        """
+        ...
+
+    async def trading(self, symbol: str) -> bool:
+        """Say whether the exchange calls the market TRADING."""
+        ...
+
+    async def stream(self, symbols: Sequence[str], feed: Feed) -> None:
+        """Keep the sockets alive and deliver events until cancelled."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,1 @@
+"""Where the rows go: the spool first, then a store."""

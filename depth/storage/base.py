@@ -1,0 +1,75 @@
+"""What every store can do: text cells under sorted keys."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of one table.
+
+    Attributes:
+        key: row key.
+        columns: column name to text.
+        version: cell timestamp in µs (whole ms), for rows that several collectors write: the better row wins, a
+            row with a lower `covered` never replaces a higher one. None: the last write wins.
+    """
+
+    key: str
+    columns: Mapping[str, str]
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Outcome of one bulk write, row by row.
+
+    Attributes:
+        acknowledged: indexes into the records given, of those that are durable in the store (written, or beaten by a
+            better row that is already there).
+        failures: index to reason, of those that are not; they may be sent again.
+    """
+
+    acknowledged: tuple[int, ...]
+    failures: Mapping[int, str]
+
+
+class Store(Protocol):
+    """A place for rows. One instance belongs to one event loop.
+
+    Every method raises `StoreUnavailable` when the store does not answer in time and `StoreRefused` when a person
+    must act.
+    """
+
+    backend: str
+
+    async def ensure_table(self, table: str, columns: Sequence[str]) -> None:
+        """Create the table unless it is there. Safe for racing callers."""
+        ...
+
+    async def write(self, table: str, records: Sequence[Record]) -> Written:
+        """Write rows in one bulk; twice is harmless."""
+        ...
+
+    async def get(self, table: str, key: str) -> Record | None:
+        """Read one row by its key."""
+        ...
+
+    def scan(
+        self, table: str, start: str, end: str, columns: Sequence[str] | None = None, limit: int | None = None
+    ) -> AsyncIterator[Record]:
+        """Stream the rows with ``start <= key < end`` in key order; only `columns` where given."""
+        ...
+
+    def keys(self, table: str, start: str, end: str) -> AsyncIterator[str]:
+        """Stream the keys alone, in key order, without reading the values."""
+        ...
+
+    async def create(self, table: str, record: Record) -> bool:
+        """Write the row only if no row has its key; atomically. Say whether it was written."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
