@@ -17,6 +17,8 @@
 The message of each is one line: what happened, then the remedy.
 """
 
+from typing import ClassVar
+
 
 class DepthError(Exception):
     """Root of the tree; its text is one line for a person."""
@@ -54,7 +56,7 @@ class AccessRefused(TerminalError):
         status: HTTP status, 451 or 403.
     """
 
-    _REMEDY = {
+    _REMEDY: ClassVar = {
         451: "run it on a machine in a country that Binance serves, or set BINANCE_REST_URL and BINANCE_WS_URL "
         "to the hosts of binance.us or data-api/data-stream.binance.vision",
         403: "its firewall blocks this address: wait some minutes, then ask for fewer symbols or use another address",
