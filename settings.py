@@ -1,0 +1,79 @@
+"""The environment, read here and nowhere else."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from depth.errors import UsageError
+
+PROJECT_ROOT = Path(__file__).resolve().parent
+
+
+def _host_only(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https", "ws", "wss"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError(f"{url!r} is not scheme, host and port, for example https://api.binance.com")
+    return url.rstrip("/")
+
+
+def _from_root(path: Path) -> Path:
+    return PROJECT_ROOT / path.expanduser()
+
+
+HostUrl = Annotated[str, AfterValidator(_host_only)]
+RootedPath = Annotated[Path, AfterValidator(_from_root)]
+
+
+class Settings(BaseSettings):
+    """Settings by environment variables of the same names, or by a file `.env` in the project root."""
+
+    model_config = SettingsConfigDict(env_file=PROJECT_ROOT / ".env", extra="ignore", env_ignore_empty=True)
+
+    db_backend: Literal["sqlite", "bigtable"] = Field("sqlite", description="where rows are stored")
+    sqlite_path: RootedPath = Field(PROJECT_ROOT / "data/depth.db", description="database of the sqlite backend")
+    spool_path: RootedPath = Field(PROJECT_ROOT / "data/spool.db", description="rows not yet acknowledged by the store")
+    spool_max_mb: int = Field(512, ge=1, description="limit of the spool file, about six days of one symbol")
+    bigtable_project_id: str | None = Field(None, description="Google Cloud project")
+    bigtable_instance_id: str | None = Field(None, description="Bigtable instance")
+    bigtable_app_profile_id: str | None = Field(None, description="Bigtable app profile")
+    bigtable_emulator_host: str | None = Field(None, description="host:port of a Bigtable emulator")
+    binance_rest_url: HostUrl = Field("https://api.binance.com", description="scheme, host and port of the REST API")
+    binance_ws_url: HostUrl = Field(
+        "wss://stream.binance.com:9443", description="scheme, host and port of the websocket streams"
+    )
+    connections: int = Field(2, ge=1, le=10, description="sockets that feed one book")
+    flush_seconds: float | None = Field(
+        None, gt=0, le=3600, description="seconds between uploads; 10 under Prefect, 1 without it"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what is logged")
+    log_format: Literal["text", "json"] = Field("text", description="json: one object a line, as Cloud Logging reads")
+
+
+def load() -> Settings:
+    """Read the environment.
+
+    Raises:
+        UsageError: a variable holds something it cannot hold; names all of them.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise UsageError(describe(error, str.upper)) from None
+
+
+def describe(error: ValidationError, spell: Callable[[str], str] = str) -> str:
+    """Write a validation error as one line.
+
+    Args:
+        error: from a settings or options model.
+        spell: turns a field's name into what a person typed, for example ``str.upper`` for the environment.
+    """
+    problems = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"][:1]) or "options"
+        problems.append(f"{spell(name)}: {problem['msg'].removeprefix('Value error, ')} (got {problem['input']!r})")
+    return "; ".join(problems)

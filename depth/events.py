@@ -19,26 +19,42 @@ _UpdateId = Annotated[int, msgspec.Meta(ge=0)]
 _MICROSECONDS = 10**15
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
-    """One `depthUpdate`: what changed between two update ids.
+class Message(
+    msgspec.Struct,
+    gc=False,
+    rename={"kind": "e", "time": "E", "market": "s", "first_id": "U", "last_id": "u", "bids": "b", "asks": "a"},
+):
+    """Any message of the stream; absent keys keep their defaults, unknown keys are skipped.
 
     Attributes:
+        kind: ``depthUpdate`` for an event, ``serverShutdown``, …, ``""`` for an answer to a request.
+        time: E in ms; µs are floored.
         market: the exchange's name, ``BTCUSDT``.
         first_id: Binance's U.
         last_id: Binance's u.
-        time: E in ms; µs are floored.
         bids: changed bid levels, price and absolute amount; amount 0 removes.
         asks: changed ask levels.
         raw: the frame as it came; it can be parsed again, which is how the last minute is kept.
+        id: of the request that is answered.
+        result: the streams subscribed to, in the answer to LIST_SUBSCRIPTIONS.
+        data: the message itself, where a combined stream wraps it.
     """
 
-    market: str
-    first_id: int
-    last_id: int
-    time: int
-    bids: list[Level]
-    asks: list[Level]
-    raw: str
+    kind: str = ""
+    time: int = 0
+    market: str = ""
+    first_id: int = 0
+    last_id: int = 0
+    bids: list[Level] = []
+    asks: list[Level] = []
+    raw: str = ""
+    id: int | str | None = None
+    result: list[str] | None = None
+    data: "Message | None" = None
+
+
+# What changed in the book between two update ids: a Message of kind `depthUpdate` that `parse_event` has checked.
+Event = Message
 
 
 class Anchor(msgspec.Struct, frozen=True, gc=False, rename={"last_id": "lastUpdateId"}):
@@ -59,64 +75,36 @@ class Anchor(msgspec.Struct, frozen=True, gc=False, rename={"last_id": "lastUpda
     asks: list[Level]
 
 
-class Frame(msgspec.Struct, gc=False):
-    """Any message of the stream; absent keys keep their defaults, unknown keys are skipped."""
-
-    e: str = ""
-    s: str = ""
-    E: int = 0
-    U: int = 0
-    u: int = 0
-    b: list[Level] = []
-    a: list[Level] = []
-    id: int | str | None = None
-    result: list[str] | None = None
-    data: "Frame | None" = None
+_decode = msgspec.json.Decoder(Message, strict=False).decode
 
 
-_frame = msgspec.json.Decoder(Frame, strict=False)
-
-
-def parse_frame(raw: str) -> Frame:
+def parse(raw: str) -> Message:
     """Read one frame, bare or wrapped in ``{"stream": …, "data": …}``.
-
-    Returns:
-        The inner message: `e` names its type, ``""`` for answers to requests.
-
-    Raises:
-        MalformedFrame: not JSON, or a field that cannot be what Binance documents.
-    """
-    try:
-        frame = _frame.decode(raw)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise MalformedFrame(f"frame of {len(raw)} characters cannot be read ({error}): it is skipped") from error
-    return frame.data or frame
-
-
-def parse_event(raw: str) -> Event:
-    """Read one `depthUpdate` frame.
 
     ``{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT","U":50093239189,"u":50093239202,
     "b":[["61737.63000000","0.00000000"]],"a":[["61837.64000000","1.54698000"]]}``
 
     Source: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams#diff-depth-stream
 
-    Raises:
-        MalformedFrame: another type of message, or one that cannot be an event.
-    """
-    return to_event(parse_frame(raw), raw)
-
-
-def to_event(frame: Frame, raw: str) -> Event:
-    """Check a frame of type `depthUpdate` and name its fields.
+    Returns:
+        The inner message.
 
     Raises:
-        MalformedFrame: the ids or the time cannot be right.
+        MalformedFrame: not JSON, or a field that cannot be what Binance documents.
     """
-    if frame.e != "depthUpdate" or not 0 < frame.U <= frame.u or frame.E <= 0:
-        raise MalformedFrame(f"frame e={frame.e!r} E={frame.E} U={frame.U} u={frame.u} is no event: it is skipped")
-    time = frame.E // 1000 if frame.E >= _MICROSECONDS else frame.E
-    return Event(frame.s, frame.U, frame.u, time, frame.b, frame.a, raw)
+    try:
+        message = _decode(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise MalformedFrame(f"frame of {len(raw)} characters cannot be read ({error}): it is skipped") from error
+    message = message.data or message
+    message.raw = raw
+    if message.kind == "depthUpdate":
+        if not 0 < message.first_id <= message.last_id or message.time <= 0:
+            ids = f"E={message.time} U={message.first_id} u={message.last_id}"
+            raise MalformedFrame(f"event with {ids} cannot be right: it is skipped")
+        if message.time >= _MICROSECONDS:
+            message.time //= 1000
+    return message
 
 
 def to_anchor(body: object) -> Anchor:

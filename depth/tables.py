@@ -10,7 +10,7 @@ COLLECTOR_COLUMNS = ("value",)
 
 # https://cloud.google.com/bigtable/docs/reference/admin/rpc/google.bigtable.admin.v2#createtablerequest
 _TABLE_ID = re.compile(r"[_a-zA-Z0-9][-_.a-zA-Z0-9]{0,49}")
-_LONGEST_COMPANION = "_collectors"
+_COLLECTORS = "_collectors"
 
 
 def depth_table(symbol: str, suffix: str = "") -> str:
@@ -29,11 +29,16 @@ def depth_table(symbol: str, suffix: str = "") -> str:
     base, _, quote = symbol.partition("/")
     market = base if quote == "USDT" else base + quote
     table = f"binance_{market.lower()}_depth{suffix}"
-    if not quote or not _TABLE_ID.fullmatch(table + _LONGEST_COMPANION):
+    if not quote or not _TABLE_ID.fullmatch(table + _COLLECTORS):
         raise UsageError(f"symbol {symbol} gives the table name {table}, which Bigtable cannot hold: choose another")
     return table
 
 
 def collectors_table(table: str) -> str:
     """Name the companion that holds `_meta`, presence and incidents."""
-    return f"{table}_collectors"
+    return table + _COLLECTORS
+
+
+def columns(table: str) -> tuple[str, ...]:
+    """Give the columns of a depth table or of its companion."""
+    return COLLECTOR_COLUMNS if table.endswith(_COLLECTORS) else DEPTH_COLUMNS

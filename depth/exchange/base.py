@@ -29,19 +29,39 @@ class Feed(Protocol):
         """Note that a socket is connected and subscribed."""
         ...
 
-    def closed(self, socket: str, why: str) -> None:
+    def closed(self, socket: str) -> None:
         """Note that a socket will deliver no more."""
         ...
 
-    def delivered(self, socket: str, event: Event, received: float) -> None:
-        """Take one event; `received` is the local time of its frame in float seconds UTC."""
+    def delivered(self, socket: str, event: Event, received: float, now: float) -> None:
+        """Take one event.
+
+        Args:
+            socket: name of an open socket.
+            event: the event; `event.market` is one that was asked for.
+            received: local time of its frame, float seconds UTC.
+            now: same moment, monotonic seconds.
+        """
+        ...
+
+    def stalled(self, now: float) -> None:
+        """Note that the process itself stood still: waiting times begin anew at `now`, monotonic seconds."""
         ...
 
 
 class Exchange(Protocol):
-    """A spot market data source. One instance belongs to one event loop."""
+    """A spot market data source. One instance belongs to one event loop.
+
+    Attributes:
+        source: whose data these are; rows of two sources do not share a table.
+    """
 
     source: str
+
+    @property
+    def malformed(self) -> int:
+        """Frames that could not be read, since the start."""
+        ...
 
     async def load(self, symbols: Sequence[str]) -> list[Market]:
         """Find the markets.
@@ -58,7 +78,8 @@ class Exchange(Protocol):
 
         Raises:
             AccessRefused: HTTP 451 or 403.
-            ExchangeUnavailable: not reached, or over the weight; try again.
+            ExchangeUnavailable: not reached, or asked to wait; try again.
+            MalformedFrame: the body is no snapshot.
         """
         ...
 
@@ -66,7 +87,7 @@ class Exchange(Protocol):
         """Say whether the exchange calls the market TRADING."""
         ...
 
-    async def stream(self, symbols: Sequence[str], feed: Feed) -> None:
+    async def stream(self, markets: Sequence[Market], feed: Feed) -> None:
         """Keep the sockets alive and deliver events until cancelled."""
         ...
 

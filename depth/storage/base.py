@@ -4,21 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One row of one table.
-
-    Attributes:
-        key: row key.
-        columns: column name to text.
-        version: cell timestamp in µs (whole ms), for rows that several collectors write: the better row wins, a
-            row with a lower `covered` never replaces a higher one. None: the last write wins.
-    """
-
-    key: str
-    columns: Mapping[str, str]
-    version: int | None = None
+from depth.record import Record as Record
 
 
 @dataclass(frozen=True, slots=True)

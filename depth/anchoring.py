@@ -1,0 +1,81 @@
+"""When to fetch a REST snapshot.
+
+Pure: `now` is a monotonic clock in seconds and chance is injected. The request weight is the exchange's business
+(`exchange/binance.py`); here are the reasons and the distances in time.
+"""
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Literal
+
+Reason = Literal["start", "hole", "audit", "edge", "hourly"]
+
+_HOURLY = 3600.0
+_JITTER = 0.1
+_EDGE_SHORTEST = 60.0
+_EDGE_LONGEST = 1800.0
+_FAILED_SHORTEST = 0.25
+_FAILED_LONGEST = 30.0
+
+
+@dataclass(slots=True)
+class Schedule:
+    """Decides whether a snapshot is wanted now, and why.
+
+    - start: there is no book; at once.
+    - hole: events are missing; at once, so that the replacement is there when the hole is given up.
+    - audit: a re-anchor did not agree with the book; at once, a second opinion.
+    - edge: the window nears the edge of the known range; at most once in 60 s, doubling to 30 min while a new anchor
+      does not help.
+    - hourly: every 60 min, less up to 10 % of jitter.
+
+    A snapshot that failed, or that came too old to join, is asked for again after 0.25 s, doubling to 30 s.
+
+    Attributes:
+        reanchor: False keeps the first anchor for ever (replays that must not see another).
+    """
+
+    chance: Random = field(default_factory=Random)
+    reanchor: bool = True
+    _edge_spacing: float = _EDGE_SHORTEST / 2  # the first anchor that is too narrow doubles it
+    _anchored: float = float("-inf")
+    _hourly_due: float = float("inf")
+    _not_before: float = float("-inf")
+    _failures: int = 0
+
+    def due(self, now: float, *, live: bool, hole: bool, doubted: bool, near_edge: bool) -> Reason | None:
+        """Give the most urgent reason to fetch a snapshot now.
+
+        Args:
+            now: monotonic seconds.
+            live: whether there is a book.
+            hole: whether events are missing.
+            doubted: whether the last audit failed.
+            near_edge: whether the window is within a third of its width of the edge.
+        """
+        if now < self._not_before:
+            return None
+        if not live:
+            return "start"
+        if not self.reanchor:
+            return "hole" if hole else None
+        reasons: dict[Reason, bool] = {
+            "hole": hole,
+            "audit": doubted,
+            "edge": near_edge and now - self._anchored >= self._edge_spacing,
+            "hourly": now >= self._hourly_due,
+        }
+        return next((reason for reason, applies in reasons.items() if applies), None)
+
+    def failed(self, now: float) -> None:
+        """Note a snapshot that cannot be used or that came too old to join."""
+        pause = min(_FAILED_SHORTEST * 2 ** min(self._failures, 8), _FAILED_LONGEST)
+        self._failures += 1
+        self._not_before = now + pause * (1 + self.chance.random() * _JITTER)
+
+    def anchored(self, now: float, *, near_edge: bool) -> None:
+        """Note a book that was built or replaced; `near_edge` says whether the new one is still too narrow."""
+        self._failures = 0
+        self._edge_spacing = min(self._edge_spacing * 2, _EDGE_LONGEST) if near_edge else _EDGE_SHORTEST
+        self._anchored = now
+        self._hourly_due = now + _HOURLY * (1 - self.chance.random() * _JITTER)

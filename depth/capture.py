@@ -1,0 +1,299 @@
+"""One symbol, from deliveries to proven seconds.
+
+Pure: sockets, snapshots and both clocks come from the caller. `collector.py` is its I/O shell.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from depth.anchoring import Reason, Schedule
+from depth.book import Audit, Book, Unusable
+from depth.epochs import QUIET_LIMIT_MS, Grid, closed
+from depth.events import Anchor, Event
+from depth.sequence import BreakCause, Broken, Ordered, Sequence
+from depth.snapshot import Snapshot
+
+logger = logging.getLogger(__name__)
+
+Cause = Literal[Unusable, BreakCause, "disconnect", "silent", "exchange halted", "stopped", "suspect", "spool full"]
+
+
+@dataclass(slots=True)
+class Incident:
+    """Epochs that the collector knows it has no proven row for, and why.
+
+    Attributes:
+        start: first epoch, inclusive.
+        end: exclusive.
+        cause: why; `suspect` marks rows that are stored but that an audit did not confirm.
+    """
+
+    start: int
+    end: int
+    cause: Cause
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened in a run, for its summary and its metrics."""
+
+    events: int = 0
+    rows: int = 0
+    resyncs: int = 0
+    anchors: int = 0
+    audits: int = 0
+    audits_agreed: int = 0
+
+
+@dataclass(slots=True)
+class Capture:
+    """Turns one symbol's events and snapshots into rows.
+
+    Attributes:
+        symbol: ``BTC/USDT``.
+        grid: what is sampled.
+        places: decimals of a bucket's value.
+        collector: id of the run, written into each row.
+        schedule: decides when a snapshot is wanted.
+        halted: whether the exchange says that the market does not trade; names the cause of a long silence.
+        rows: rows cut and not yet taken by the caller, oldest first.
+        incidents: new or grown incidents not yet taken by the caller; one that grows keeps its start.
+    """
+
+    symbol: str
+    grid: Grid
+    places: int
+    collector: str
+    schedule: Schedule = field(default_factory=Schedule)
+    halted: bool = False
+    sequence: Sequence = field(default_factory=Sequence)
+    counts: Counts = field(default_factory=Counts)
+    rows: list[Snapshot] = field(default_factory=list)
+    incidents: list[Incident] = field(default_factory=list)
+    _incident: Incident | None = None  # the last one; it grows while its cause lasts
+    _book: Book | None = None
+    _time: int | None = None  # of the last event in the book; None before the chain has its first known time
+    _anchor: Anchor | None = None
+    _doubted: bool = False
+    _near_edge: bool = False
+    _next_epoch: int | None = None
+    _good_since: int | None = None  # epoch of the last audit that agreed, or the first of the chain
+    _break: Cause = "sequence break"
+    _cut_off: bool = False  # every socket was closed since the last event
+
+    @property
+    def chained(self) -> bool:
+        """Whether there is a book inside a chain with a known time: the next event can prove a row."""
+        return self._time is not None
+
+    @property
+    def last_epoch(self) -> int | None:
+        """Last epoch that has a row or a known cause for having none."""
+        return None if self._next_epoch is None else self._next_epoch - self.grid.interval
+
+    def opened(self, socket: str) -> None:
+        """Note a socket that delivers from now on."""
+        self.sequence.opened(socket)
+
+    def closed(self, socket: str, now: float) -> None:
+        """Note a socket that delivers no more; `now` in monotonic seconds."""
+        steps = self.sequence.closed(socket, now)
+        self._cut_off = self._cut_off or not self.sequence.sockets
+        self._take(steps, now)
+
+    def tick(self, now: float) -> None:
+        """Let time pass where no event comes; it gives up holes and cuts no row."""
+        self._take(self.sequence.tick(now), now)
+
+    def delivered(self, socket: str, event: Event, received: float, now: float) -> None:
+        """Take one event.
+
+        Args:
+            socket: name of the socket.
+            event: the event.
+            received: local time of its frame, float seconds UTC.
+            now: monotonic seconds.
+        """
+        self._take(self.sequence.deliver(socket, event, received, now), now)
+
+    def wants_anchor(self, now: float) -> Reason | None:
+        """Say why a snapshot should be fetched now, None where none is wanted."""
+        if self._anchor is not None or self.sequence.position is None:
+            return None  # one waits for the stream to reach it; without a stream none could join
+        return self.schedule.due(
+            now,
+            live=self._book is not None,
+            hole=self.sequence.hole,
+            doubted=self._doubted,
+            near_edge=self._near_edge,
+        )
+
+    def anchored(self, anchor: Anchor, reason: Reason, now: float) -> None:
+        """Take a snapshot that was asked for.
+
+        Args:
+            anchor: the REST body.
+            reason: what `wants_anchor` said when it was asked for.
+            now: monotonic seconds.
+        """
+        if reason == "hole" and self._book is not None and not self.sequence.hole:
+            return  # the hole was filled meanwhile
+        self._anchor = anchor
+        self._reach_anchor(now)
+
+    def finish(self, epoch: int) -> None:
+        """Close the books of a run.
+
+        Args:
+            epoch: wall clock second of the stop; epochs up to it that no event has proved are lost here.
+        """
+        if self._next_epoch is not None and epoch >= self._next_epoch:
+            last = epoch // self.grid.interval * self.grid.interval
+            self._lose(self._next_epoch, last + self.grid.interval, "stopped" if self.chained else self._break)
+
+    def _take(self, steps: Iterable[tuple[Event, Ordered] | Broken], now: float) -> None:
+        for step in steps:
+            if isinstance(step, Broken):
+                self._broken(step.cause)
+            else:
+                self._apply(*step, now)
+
+    def _broken(self, cause: BreakCause) -> None:
+        logger.warning("%s: %s after update id %s, the book is built anew", self.symbol, cause, self._last_id())
+        self.counts.resyncs += 1
+        self._book = self._time = None
+        self._doubted = self._near_edge = False
+        self._break = "disconnect" if self._cut_off else cause
+        self._good_since = None
+
+    def _apply(self, event: Event, ordered: Ordered, now: float) -> None:
+        self.counts.events += 1
+        self._cut_off = False
+        book = self._book
+        if book is not None:
+            self._advance(book, event, ordered)
+        if self._anchor is not None:
+            self._reach_anchor(now)
+
+    def _advance(self, book: Book, event: Event, ordered: Ordered) -> None:
+        """Cut the rows that the event proves, then apply it."""
+        if self._time is not None:
+            epochs = closed(self._time, ordered.time, self.grid.interval)
+            if epochs:
+                self._cut(book, epochs, ordered, silence=ordered.time - self._time)
+        book.apply(event)
+        self._time = ordered.time
+
+    def _cut(self, book: Book, epochs: range, ordered: Ordered, silence: int) -> None:
+        if self._next_epoch is not None:
+            if epochs[0] > self._next_epoch:
+                self._lose(self._next_epoch, epochs[0], self._break)
+            elif epochs[0] < self._next_epoch:
+                # a new chain may begin before the end of what an old one had proved
+                epochs = range(self._next_epoch, epochs.stop, epochs.step)
+                if not epochs:
+                    return
+        self._next_epoch = epochs[-1] + epochs.step
+        if self._good_since is None:
+            self._good_since = epochs[0]
+        if silence > QUIET_LIMIT_MS:
+            self._lose(epochs[0], self._next_epoch, "exchange halted" if self.halted else "silent")
+            self.halted = False
+            return
+        sample = book.sample()
+        self._near_edge = book.margin() < self.grid.window / 3
+        if isinstance(sample, str):
+            self._lose(epochs[0], self._next_epoch, sample)
+            return
+        assert self._time is not None  # noqa: S101  # _advance cuts inside a chain only
+        for epoch in epochs:
+            self.rows.append(
+                Snapshot(
+                    symbol=self.symbol,
+                    epoch=epoch,
+                    best_bid=sample.best_bid,
+                    best_ask=sample.best_ask,
+                    bid_buckets=sample.bid_buckets,
+                    ask_buckets=sample.ask_buckets,
+                    step=self.grid.step,
+                    timestamp=ordered.received,
+                    event_time=self._time,
+                    update_id=book.last_id,
+                    collector=self.collector,
+                )
+            )
+        self.counts.rows += len(epochs)
+
+    def _reach_anchor(self, now: float) -> None:
+        """Use the waiting snapshot once the stream has delivered an event with ``u >= lastUpdateId``."""
+        anchor, position = self._anchor, self.sequence.position
+        if anchor is None or position is None or position < anchor.last_id:
+            return
+        self._anchor = None
+        kept = list(self.sequence.since(anchor.last_id))
+        if kept and kept[0].first_id > anchor.last_id + 1:
+            logger.info("%s: snapshot %d is older than the events kept, asking again", self.symbol, anchor.last_id)
+            self.schedule.failed(now)
+            return
+        candidate = Book(anchor, self.grid, self.places)
+        if self._book is None:
+            self._join(candidate, kept)
+        else:
+            for ordered in kept:
+                candidate.apply(ordered.event())
+            if not self._confirmed(self._book.audit(candidate)):
+                return
+        self._book = candidate
+        self._near_edge = candidate.margin() < self.grid.window / 3
+        self.counts.anchors += 1
+        self.schedule.anchored(now, near_edge=self._near_edge)
+
+    def _join(self, book: Book, kept: list[Ordered]) -> None:
+        """Begin a chain: its time is known from the event that ended at the snapshot, else from the first applied."""
+        start = self.sequence.at(book.last_id)
+        self._time = start.time if start else None
+        for ordered in kept:
+            self._advance(book, ordered.event(), ordered)
+
+    def _confirmed(self, audit: Audit) -> bool:
+        """Count an audit and say whether the candidate may replace the book."""
+        self.counts.audits += 1
+        self.counts.audits_agreed += audit.agrees
+        share = f"{self.counts.audits_agreed}/{self.counts.audits} audits agree"
+        now_epoch = self._next_epoch
+        if audit.agrees:
+            logger.info("%s: new anchor agrees on all %d levels; %s", self.symbol, audit.compared, share)
+            self._doubted = False
+            self._good_since = now_epoch
+            return True
+        if not self._doubted:
+            logger.warning(
+                "%s: %d of %d levels differ from a fresh snapshot, asking for a second one; %s",
+                *(self.symbol, audit.mismatches, audit.compared, share),
+            )
+            self._doubted = True
+            return False
+        logger.error(
+            "%s: two fresh snapshots contradict the book (%d of %d levels): it is replaced, its rows since the last "
+            "good audit are marked suspect; compare them with another source before use",
+            *(self.symbol, audit.mismatches, audit.compared),
+        )
+        self._doubted = False
+        if self._good_since is not None and now_epoch is not None and self._good_since < now_epoch:
+            self.incidents.append(Incident(self._good_since, now_epoch, "suspect"))
+        self._good_since = now_epoch
+        return True
+
+    def _lose(self, start: int, end: int, cause: Cause) -> None:
+        self._next_epoch = end
+        last = self._incident
+        if last is None or last.end != start or last.cause != cause:
+            self._incident = last = Incident(start, end, cause)
+        last.end = end
+        if last not in self.incidents:
+            self.incidents.append(last)
+
+    def _last_id(self) -> int | None:
+        return None if self._book is None else self._book.last_id

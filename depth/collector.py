@@ -1,0 +1,215 @@
+"""The capture loop: sockets and snapshots in, proven seconds out. Plain asyncio; nothing here waits for a store."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from depth.buckets import places
+from depth.capture import Capture, Incident
+from depth.epochs import QUIET_LIMIT_MS, Grid
+from depth.errors import ExchangeUnavailable, MalformedFrame, TerminalError
+from depth.events import Event
+from depth.exchange.base import Exchange, Market
+from depth.exchange.retry import keep_trying
+from depth.outcome import Latency, Outcome, summarise
+from depth.snapshot import Snapshot
+
+logger = logging.getLogger(__name__)
+
+_BEAT_SECONDS = 0.25
+_STATUS_SECONDS = 60.0
+
+
+class Sink(Protocol):
+    """Where proven seconds go."""
+
+    async def put(self, rows: Sequence[Snapshot], incidents: Sequence[tuple[str, Incident]]) -> None:
+        """Make rows and incidents (symbol, incident) durable; never raises for a store that fails."""
+        ...
+
+    async def close(self) -> None:
+        """Flush what is held."""
+        ...
+
+
+class Collector:
+    """Runs the captures of some symbols over one exchange. It is the `Feed` of the exchange's sockets."""
+
+    def __init__(self, exchange: Exchange, grid: Grid, collector: str, sink: Sink, *, reanchor: bool = True) -> None:
+        """Prepare.
+
+        Args:
+            exchange: where the book comes from.
+            grid: what is sampled.
+            collector: id of this run.
+            sink: where rows go.
+            reanchor: False keeps each book's first snapshot, for replays.
+        """
+        self._exchange = exchange
+        self._grid = grid
+        self._collector = collector
+        self._sink = sink
+        self._reanchor = reanchor
+        self._captures: dict[str, Capture] = {}  # by market id
+        self._incidents: dict[str, dict[int, Incident]] = {}  # by symbol, then start
+        self._wanted: dict[str, asyncio.Event] = {}
+        self._captured = asyncio.Event()
+        self._latency = Latency()
+        self._beat_at = 0.0
+        self._heard: dict[str, float] = {}
+
+    async def run(self, symbols: Sequence[str], stop: asyncio.Event) -> Outcome:
+        """Collect until told to stop.
+
+        Args:
+            symbols: ``BASE/QUOTE``.
+            stop: set by whoever ends the run; rows captured until then are handed to the sink.
+
+        Returns:
+            What the run did.
+
+        Raises:
+            TerminalError: an unknown symbol, or the exchange refuses this machine.
+        """
+        loading = asyncio.create_task(keep_trying(lambda: self._exchange.load(symbols), "exchange"))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not loading.done():
+            loading.cancel()
+            await asyncio.gather(loading, return_exceptions=True)
+            return self._outcome()
+        try:
+            markets = loading.result()
+            self._prepare(markets)
+            await self._work(markets, stopping)
+        finally:
+            stopping.cancel()
+        return self._outcome()
+
+    def opened(self, socket: str) -> None:
+        """See `Feed.opened`."""
+        for capture in self._captures.values():
+            capture.opened(socket)
+
+    def closed(self, socket: str) -> None:
+        """See `Feed.closed`."""
+        now = time.monotonic()
+        for capture in self._captures.values():
+            capture.closed(socket, now)
+
+    def delivered(self, socket: str, event: Event, received: float, now: float) -> None:
+        """See `Feed.delivered`."""
+        capture = self._captures[event.market]
+        self._heard[event.market] = now
+        capture.delivered(socket, event, received, now)
+        self._after(capture, now)
+
+    def stalled(self, now: float) -> None:
+        """See `Feed.stalled`."""
+        for capture in self._captures.values():
+            capture.sequence.restart_timers(now)
+
+    def _prepare(self, markets: Sequence[Market]) -> None:
+        now = time.monotonic()
+        for market in markets:
+            capture = Capture(market.symbol, self._grid, places(market.quote), self._collector)
+            capture.schedule.reanchor = self._reanchor
+            self._captures[market.id] = capture
+            self._incidents[market.symbol] = {}
+            self._wanted[market.symbol] = asyncio.Event()
+            self._heard[market.id] = now
+
+    async def _work(self, markets: Sequence[Market], stopping: "asyncio.Task[bool]") -> None:
+        tasks = [
+            asyncio.create_task(self._exchange.stream(markets, self)),
+            asyncio.create_task(self._beat()),
+            asyncio.create_task(self._hand_over()),
+            *(asyncio.create_task(self._anchor(capture)) for capture in self._captures.values()),
+            *(asyncio.create_task(self._ask_status(market)) for market in markets),
+        ]
+        try:
+            done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopping}:
+                task.result()  # none of them ends by itself: this raises
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for capture in self._captures.values():
+                capture.finish(int(time.time()))
+            await self._drain()
+            await self._sink.close()
+
+    def _after(self, capture: Capture, now: float) -> None:
+        """Wake whoever waits for what the capture has made or wants."""
+        if capture.rows or capture.incidents:
+            self._captured.set()
+        if capture.wants_anchor(now) is not None:
+            self._wanted[capture.symbol].set()
+
+    async def _beat(self) -> None:
+        """Let time pass for the captures where no event comes."""
+        while True:
+            now = time.monotonic()
+            for capture in self._captures.values():
+                capture.tick(now)
+                self._after(capture, now)
+            await asyncio.sleep(_BEAT_SECONDS)
+
+    async def _anchor(self, capture: Capture) -> None:
+        """Fetch snapshots for one symbol whenever its schedule wants one."""
+        wanted = self._wanted[capture.symbol]
+        while True:
+            await wanted.wait()
+            wanted.clear()
+            reason = capture.wants_anchor(time.monotonic())
+            if reason is None:
+                continue
+            logger.debug("%s: snapshot wanted (%s)", capture.symbol, reason)
+            try:
+                anchor = await keep_trying(
+                    lambda: self._exchange.anchor(capture.symbol), f"snapshot of {capture.symbol}"
+                )
+            except (MalformedFrame, TerminalError) as error:
+                # Mid-run, the stream may go on without REST for an hour: say it and keep what there is.
+                logger.error("%s: %s", capture.symbol, error)  # noqa: TRY400  # its one line says all
+                capture.schedule.failed(time.monotonic())
+                continue
+            capture.anchored(anchor, reason, time.monotonic())
+            self._after(capture, time.monotonic())
+
+    async def _ask_status(self, market: Market) -> None:
+        """Find out whether a long silence is a halt of the market."""
+        while True:
+            await asyncio.sleep(_STATUS_SECONDS)
+            if time.monotonic() - self._heard[market.id] > QUIET_LIMIT_MS / 1000:
+                try:
+                    self._captures[market.id].halted |= not await self._exchange.trading(market.symbol)
+                except (ExchangeUnavailable, TerminalError) as error:
+                    logger.warning("%s: silent, and its status cannot be read: %s", market.symbol, error)
+
+    async def _hand_over(self) -> None:
+        while True:
+            await self._captured.wait()
+            await self._drain()
+
+    async def _drain(self) -> None:
+        """Hand what was captured to the sink, until nothing new has come meanwhile."""
+        self._captured.clear()
+        rows: list[Snapshot] = []
+        incidents: list[tuple[str, Incident]] = []
+        for capture in self._captures.values():
+            rows += capture.rows
+            incidents += ((capture.symbol, incident) for incident in capture.incidents)
+            self._incidents[capture.symbol] |= {incident.start: incident for incident in capture.incidents}
+            capture.rows, capture.incidents = [], []
+        if rows or incidents:
+            await self._sink.put(rows, incidents)
+            durable = time.time()
+            self._latency.seconds.extend(durable - row.epoch for row in rows)
+
+    def _outcome(self) -> Outcome:
+        parts = [summarise(capture, self._incidents[capture.symbol].values()) for capture in self._captures.values()]
+        return Outcome(self._collector, parts, self._latency, self._exchange.malformed)

@@ -1,0 +1,118 @@
+"""Binance spot: markets, snapshots within the request weight, and the streams."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from depth.errors import ExchangeUnavailable, UnknownSymbol
+from depth.events import Anchor, to_anchor
+from depth.exchange.base import Feed, Market
+from depth.exchange.sockets import SocketPool
+from depth.exchange.transport import Transport
+
+_LEVELS = 5000
+# https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-endpoints#order-book
+_SNAPSHOT_WEIGHT = 250
+_DEFAULT_WEIGHT_LIMIT = 6000
+_MINUTE = 60.0
+_ONE_SOURCE = ("binance.com", "binance.vision")
+
+
+def source(rest_url: str) -> str:
+    """Name whose data a REST host serves.
+
+    Returns:
+        ``binance spot`` for every host of binance.com and binance.vision, else ``<host> spot``: another exchange.
+    """
+    host = urlsplit(rest_url).hostname or rest_url
+    same = any(host == domain or host.endswith(f".{domain}") for domain in _ONE_SOURCE)
+    return f"{'binance' if same else host} spot"
+
+
+class Binance:
+    """The spot market of Binance, or of any host that speaks its protocol.
+
+    Attributes:
+        source: whose data these are.
+    """
+
+    def __init__(self, rest_url: str, ws_url: str, connections: int = 2) -> None:
+        """Prepare; nothing is sent.
+
+        Args:
+            rest_url: scheme, host and port, for example ``https://api.binance.com``.
+            ws_url: scheme, host and port, for example ``wss://stream.binance.com:9443``.
+            connections: sockets that feed one book.
+        """
+        self.source = source(rest_url)
+        self._transport = Transport(rest_url, ws_url)
+        self._connections = connections
+        self._pool: SocketPool | None = None
+        self._weight_limit = _DEFAULT_WEIGHT_LIMIT
+        self._weight = (0, 0)  # minute, used weight in it as the exchange last said
+
+    @property
+    def malformed(self) -> int:
+        """Frames that could not be read, since the start."""
+        return self._pool.malformed if self._pool else 0
+
+    async def load(self, symbols: Sequence[str]) -> list[Market]:
+        """See `Exchange.load`."""
+        return [(await self._info(symbol))[0] for symbol in symbols]
+
+    async def trading(self, symbol: str) -> bool:
+        """See `Exchange.trading`."""
+        return (await self._info(symbol))[1] == "TRADING"
+
+    async def anchor(self, symbol: str) -> Anchor:
+        """See `Exchange.anchor`; waits for the next minute rather than use over half of the weight limit."""
+        minute = int(time.time() // _MINUTE)
+        seen, used = self._weight
+        if seen == minute and used + _SNAPSHOT_WEIGHT > self._weight_limit / 2:
+            raise ExchangeUnavailable(
+                f"{used} of {self._weight_limit} request weight is used, the next snapshot waits for the next minute",
+                retry_after=_MINUTE - time.time() % _MINUTE + 1,
+            )
+        params = {"symbol": _market_id(symbol), "limit": _LEVELS}
+        body = await self._request("public_get_depth", params)
+        await asyncio.sleep(0)  # decoding and building are some ms each: let frames in between
+        return to_anchor(body)
+
+    async def stream(self, markets: Sequence[Market], feed: Feed) -> None:
+        """See `Exchange.stream`."""
+        self._pool = SocketPool(self._transport, markets, feed, self._connections)
+        await self._pool.run()
+
+    async def close(self) -> None:
+        """See `Exchange.close`."""
+        await self._transport.close()
+
+    async def _info(self, symbol: str) -> tuple[Market, str]:
+        """Ask for one market; all markets at once cost 110 MB that never come back."""
+        body = await self._request("public_get_exchangeinfo", {"symbol": _market_id(symbol)})
+        for limit in body.get("rateLimits", ()):
+            if limit.get("rateLimitType") == "REQUEST_WEIGHT" and limit.get("interval") == "MINUTE":
+                self._weight_limit = int(limit["limit"])
+        for info in body.get("symbols", ()):
+            if f"{info['baseAsset']}/{info['quoteAsset']}" == symbol:
+                return Market(symbol, info["symbol"], info["quoteAsset"]), str(info["status"])
+        raise UnknownSymbol(symbol, self._transport.host)
+
+    async def _request(self, method: str, params: dict[str, object]) -> dict[str, Any]:
+        try:
+            body = await self._transport.request_rest(method, params)
+        finally:
+            used = self._transport.response_headers.get("x-mbx-used-weight-1m", "")
+            if used.isdecimal():
+                self._weight = (int(time.time() // _MINUTE), int(used))
+        if not isinstance(body, dict):
+            raise ExchangeUnavailable(
+                f"{self._transport.host} answers something else than Binance: check BINANCE_REST_URL"
+            )
+        return body
+
+
+def _market_id(symbol: str) -> str:
+    return symbol.replace("/", "")

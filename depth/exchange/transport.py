@@ -1,0 +1,181 @@
+"""ccxt.pro as transport: REST requests and websockets, and nothing of its own order book."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import ccxt.pro
+from ccxt.async_support.base.ws.client import Client
+
+from depth.errors import AccessRefused, ExchangeUnavailable, UnknownSymbol
+
+logger = logging.getLogger(__name__)
+
+FrameHandler = Callable[[str], None]
+
+_REQUEST_TIMEOUT_MS = 20_000
+_CONNECT_TIMEOUT_MS = 10_000
+_PING_MS = 20_000
+
+
+class Transport(ccxt.pro.binance):  # type: ignore[misc]  # ccxt is untyped
+    """One ccxt instance for the REST requests and all sockets of a collector.
+
+    What it changes, each through a hook that ccxt calls:
+    - `client`: frames go to their socket unparsed. ccxt's own parsing ends its receive loop, without an error, on the
+      first truncated frame, and drops frames on hosts whose URL it does not know.
+    - `on_rest_response`: status and headers are kept; ccxt's errors do not carry Retry-After.
+    - `ws_dial_delay`: none; the sockets have their own back-off.
+    """
+
+    def __init__(self, rest_url: str, ws_url: str) -> None:
+        """Prepare; nothing is sent.
+
+        Args:
+            rest_url: scheme, host and port of the REST API.
+            ws_url: scheme, host and port of the streams.
+        """
+        super().__init__(
+            {
+                # ccxt's rate limit puts 2.5 s before every snapshot; we count the weight that the exchange reports.
+                "enableRateLimit": False,
+                "timeout": _REQUEST_TIMEOUT_MS,
+                "options": {"ws": {"connectionTimeout": _CONNECT_TIMEOUT_MS, "keepAlive": _PING_MS, "compress": 0}},
+            }
+        )
+        self.urls["api"]["public"] = f"{rest_url}/api/v3"
+        self._ws_url = ws_url
+        self.host = urlsplit(rest_url).netloc
+        self.ws_host = urlsplit(ws_url).netloc
+        self.status = 0
+        self.response_headers: dict[str, str] = {}
+        self._handlers: dict[str, FrameHandler] = {}
+        self._requests = asyncio.Lock()
+
+    async def request_rest(self, method: str, params: Mapping[str, Any]) -> Any:
+        """Make one public REST request; one at a time, so that status and headers are this one's.
+
+        Args:
+            method: ccxt's implicit method, for example ``public_get_depth``.
+            params: query parameters.
+
+        Returns:
+            The decoded body, numbers in strings left as they are.
+
+        Raises:
+            AccessRefused: HTTP 451 or 403.
+            UnknownSymbol: the exchange does not know `params["symbol"]`.
+            ExchangeUnavailable: all else, with Retry-After where the exchange gave one.
+        """
+        async with self._requests:
+            self.status, self.response_headers = 0, {}
+            try:
+                body = await getattr(self, method)(dict(params))
+            except ccxt.BadSymbol as error:
+                raise UnknownSymbol(str(params.get("symbol")), self.host) from error
+            except ccxt.BaseError as error:
+                raise self._explain(error) from error
+            if self.status >= HTTPStatus.BAD_REQUEST:  # ccxt lets through bodies with code 0
+                raise self._explain(None)
+            return body
+
+    def _explain(self, error: Exception | None) -> Exception:
+        if self.status in (HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS, HTTPStatus.FORBIDDEN):
+            return AccessRefused(self.status, self.host)
+        if self.status:
+            retry_after = self.response_headers.get("retry-after", "")
+            wait = float(retry_after) if retry_after.isdecimal() else None
+            asks = f", wait {retry_after} s" if wait is not None else ""
+            return ExchangeUnavailable(f"{self.host} answers HTTP {self.status}{asks}", wait)
+        cause = error.__cause__ if error is not None and error.__cause__ is not None else error
+        return ExchangeUnavailable(
+            f"{self.host} cannot be reached ({_brief(cause)}): check network and BINANCE_REST_URL"
+        )
+
+    def on_rest_response(  # noqa: PLR0913, PLR0917  # ccxt's signature
+        self,
+        code: int,
+        reason: str,
+        url: str,
+        method: str,
+        response_headers: Mapping[str, str],
+        response_body: str,
+        request_headers: object,
+        request_body: object,
+    ) -> str:
+        """Keep status and headers of the response; called by ccxt before it reads the body."""
+        self.status = code
+        self.response_headers = {name.lower(): value for name, value in response_headers.items()}
+        text: str = super().on_rest_response(
+            code, reason, url, method, response_headers, response_body, request_headers, request_body
+        )
+        return text
+
+    async def connect(self, path: str, handler: FrameHandler) -> "asyncio.Future[Any]":
+        """Open one websocket.
+
+        Args:
+            path: unique among the open ones; the exchange takes any.
+            handler: called with the text of each frame.
+
+        Returns:
+            A future that ends when the socket closes, with the reason as its exception.
+
+        Raises:
+            ExchangeUnavailable: not connected within 10 s.
+        """
+        url = f"{self._ws_url}/ws/{path}"
+        self._handlers[url] = handler
+        closed: asyncio.Future[Any] = self.watch(url, "closed", None, "closed")
+        await asyncio.wait({closed, self.client(url).connected}, return_when=asyncio.FIRST_COMPLETED)
+        if closed.done():
+            self._forget(url)
+            reason = "cancelled" if closed.cancelled() else _brief(closed.exception())
+            raise ExchangeUnavailable(f"{self.ws_host} cannot be reached ({reason}): check network and BINANCE_WS_URL")
+        return closed
+
+    async def send(self, path: str, message: Mapping[str, Any]) -> None:
+        """Send one JSON message; a socket that is closed already says so by its future."""
+        client = self.clients.get(f"{self._ws_url}/ws/{path}")
+        if client is None:
+            return
+        try:
+            await client.send(message)
+        except (ConnectionError, RuntimeError) as error:
+            logger.debug("socket %s did not take a message: %s", path, error)
+
+    async def disconnect(self, path: str) -> None:
+        """Close one websocket; does not wait for a peer that no longer answers."""
+        url = f"{self._ws_url}/ws/{path}"
+        client = self.clients.get(url)
+        self._forget(url)
+        if client is not None:
+            try:
+                await asyncio.wait_for(client.close(), timeout=1.0)
+            except TimeoutError:
+                logger.debug("socket %s did not say goodbye", path)
+
+    def client(self, url: str) -> Client:
+        """Give the client of a URL, its frames routed to the handler; called by ccxt."""
+        client = super().client(url)
+        handler = self._handlers.get(url)
+        if handler is not None:
+            client.handle_text_or_binary_message = handler
+        return client
+
+    def ws_dial_delay(self, url: str) -> float:  # noqa: ARG002  # ccxt's signature
+        """No waiting of ccxt's own before a dial."""
+        return 0.0
+
+    def _forget(self, url: str) -> None:
+        self._handlers.pop(url, None)
+        if self.clients:
+            self.clients.pop(url, None)
+
+
+def _brief(error: BaseException | None) -> str:
+    text = str(error).strip().splitlines()
+    return text[0][:160] if text else type(error).__name__

@@ -1,0 +1,225 @@
+"""From the spool to the store: one upload in flight, never in the way of capture."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from depth import rowkey, tables
+from depth.epochs import Grid
+from depth.errors import MalformedRow, StoreUnavailable, TableMismatch, TerminalError, TransientError
+from depth.record import Record
+from depth.storage.base import Store
+from depth.storage.spool import Spool, Spooled
+
+logger = logging.getLogger(__name__)
+
+_ATTEMPT_SECONDS = 15.0
+_ROWS_A_BULK = 2000
+_SHORTEST_BACKOFF = 1.0
+_LONGEST_BACKOFF = 30.0
+_ADOPT_SECONDS = 30.0
+_META_KEY = "_meta"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TableMeta:
+    """What a table was begun with; rows of another source or grid do not go into it."""
+
+    source: str
+    grid: Grid
+
+    def text(self) -> str:
+        """Write it for a person and for the `_meta` row alike."""
+        grid = self.grid
+        meta = {"source": self.source, "step": grid.step, "steps": grid.steps, "interval": grid.interval}
+        return json.dumps(meta, separators=(",", ":"))
+
+
+class Destination:
+    """The store of one run: its tables are made and checked before the first row."""
+
+    def __init__(self, store: Store, meta: TableMeta, depth_tables: Sequence[str]) -> None:
+        """Name the tables that this run writes; nothing is sent."""
+        self.store = store
+        self._meta = meta
+        self._unchecked = list(depth_tables)
+        self._ensured: set[str] = set()
+
+    async def prepare(self) -> None:
+        """Make the tables and see that they belong to this source and grid.
+
+        Raises:
+            StoreUnavailable: no answer within 15 s; call again.
+            TableMismatch: a table was begun with other parameters.
+            StoreRefused: a person must act.
+        """
+        async with _attempt():
+            while self._unchecked:
+                table = self._unchecked[-1]
+                companion = tables.collectors_table(table)
+                await self.ensure(table)
+                await self.ensure(companion)
+                mine = self._meta.text()
+                if not await self.store.create(companion, Record(_META_KEY, {"value": mine})):
+                    stored = await self.store.get(companion, _META_KEY)
+                    if stored is not None and stored.columns.get("value") != mine:
+                        raise TableMismatch(table, stored.columns.get("value", "nothing"), mine)
+                self._unchecked.pop()
+
+    async def ensure(self, table: str) -> None:
+        """Make one table, once a run."""
+        if table not in self._ensured:
+            await self.store.ensure_table(table, tables.columns(table))
+            self._ensured.add(table)
+
+    def forget(self, table: str) -> None:
+        """Look again whether a table is there: the store may have come back empty."""
+        self._ensured.discard(table)
+
+
+class Shipment:
+    """Some rows of one table on their way; what is sent again is only what is left."""
+
+    def __init__(self, destination: Destination, spool: Spool, thread: Executor, rows: Sequence[Spooled]) -> None:
+        """Take rows of one table."""
+        self.table = rows[0].table
+        self._destination = destination
+        self._spool = spool
+        self._thread = thread
+        self._rows = list(rows)
+
+    async def send(self) -> int:
+        """Write the rows and let the spool go of those that were acknowledged.
+
+        Returns:
+            Rows acknowledged by this call.
+
+        Raises:
+            StoreUnavailable: some rows were not taken within 15 s; they stay in the spool.
+            StoreRefused: a person must act.
+        """
+        async with _attempt():
+            await self._destination.prepare()
+            await self._destination.ensure(self.table)
+            try:
+                written = await self._destination.store.write(self.table, [row.record for row in self._rows])
+            except TerminalError:
+                self._destination.forget(self.table)
+                raise
+        done = [self._rows[index] for index in written.acknowledged]
+        rowids = [row.rowid for row in done]
+        epochs = [epoch for row in done if (epoch := _epoch(row.record.key)) is not None]
+        acknowledged = {self.table: max(epochs)} if epochs else {}
+        backend = self._destination.store.backend
+        await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._spool.acknowledge, backend, rowids, acknowledged
+        )
+        self._rows = [self._rows[index] for index in sorted(written.failures)]
+        if self._rows:
+            why = next(iter(written.failures.values()))
+            raise StoreUnavailable(f"{len(self._rows)} of {len(self._rows) + len(done)} rows were not taken ({why})")
+        return len(done)
+
+
+class Shipper:
+    """Takes rows out of the spool, oldest first, every `flush_seconds`."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        spool: Spool,
+        thread: Executor,
+        upload: Callable[[Shipment], Awaitable[object]],
+        flush_seconds: float,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            destination: the store and its tables.
+            spool: opened; called on `thread` only.
+            thread: the spool's own thread.
+            upload: sends one shipment, with the retries of whoever runs the flow.
+            flush_seconds: between uploads.
+        """
+        self._destination = destination
+        self._spool = spool
+        self._thread = thread
+        self._upload = upload
+        self._flush_seconds = flush_seconds
+        self._adopt_at = 0.0
+
+    async def run(self) -> None:
+        """Ship until cancelled; a store that fails is tried again after 1 to 30 s, for ever."""
+        failures = 0
+        said = float("-inf")
+        while True:
+            backoff = min(_SHORTEST_BACKOFF * 2 ** min(failures, 8), _LONGEST_BACKOFF) if failures else 0.0
+            await asyncio.sleep(max(self._flush_seconds, backoff))
+            try:
+                await self.flush()
+                failures = 0
+            except TableMismatch:
+                raise
+            except (TransientError, TerminalError) as error:
+                failures += 1
+                if time.monotonic() - said >= _LONGEST_BACKOFF:
+                    said = time.monotonic()
+                    level = logging.ERROR if isinstance(error, TerminalError) else logging.WARNING
+                    logger.log(level, "rows wait in the spool: %s", error)
+
+    async def flush(self) -> int:
+        """Ship all that waits.
+
+        Returns:
+            Rows acknowledged.
+        """
+        await self._adopt()
+        shipped = 0
+        while batch := await self._call(self._spool.oldest, self._destination.store.backend, _ROWS_A_BULK):
+            refused: TransientError | TerminalError | None = None
+            for rows in batch.values():
+                try:
+                    await self._upload(Shipment(self._destination, self._spool, self._thread, rows))
+                    shipped += len(rows)
+                except (TransientError, TerminalError) as error:
+                    refused = error  # the other tables' rows go their way
+            if refused is not None:
+                raise refused
+            if max(map(len, batch.values())) < _ROWS_A_BULK:
+                break
+        return shipped
+
+    async def _adopt(self) -> None:
+        now = time.monotonic()
+        if now >= self._adopt_at:
+            self._adopt_at = now + _ADOPT_SECONDS
+            if adopted := await self._call(self._spool.adopt):
+                logger.info("%d rows of a collector that is gone are shipped from here", adopted)
+
+    async def _call(self, function: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+
+
+@asynccontextmanager
+async def _attempt() -> AsyncIterator[None]:
+    """Bound one attempt; a store that hangs is a store that is away."""
+    try:
+        async with asyncio.timeout(_ATTEMPT_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise StoreUnavailable(f"no answer within {_ATTEMPT_SECONDS:.0f} s: the rows wait in the spool") from error
+
+
+def _epoch(key: str) -> int | None:
+    try:
+        return rowkey.decode(key)[0]
+    except MalformedRow:
+        return None  # an incident, not a second

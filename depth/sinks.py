@@ -1,0 +1,113 @@
+"""Where proven seconds go: into the spool, or onto the terminal."""
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+
+from depth import rowkey, snapshot, tables
+from depth.capture import Incident
+from depth.errors import DepthError
+from depth.record import Record
+from depth.snapshot import Snapshot
+from depth.storage.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+_HELD_SECONDS = 3600
+_SAY_EVERY = 30.0
+
+
+class TerminalSink:
+    """Prints one line a second; the dry run."""
+
+    async def put(self, rows: Sequence[Snapshot], incidents: Sequence[tuple[str, Incident]]) -> None:
+        """See `Sink.put`."""
+        for row in rows:
+            sys.stdout.write(snapshot.line(row) + "\n")
+        for symbol, incident in incidents:
+            sys.stderr.write(f"{symbol}: no row for [{incident.start}, {incident.end}): {incident.cause}\n")
+        sys.stdout.flush()
+
+    async def close(self) -> None:
+        """See `Sink.close`."""
+
+
+class SpoolSink:
+    """Makes rows durable in the spool; while the spool takes nothing, the last hour is held in memory."""
+
+    def __init__(
+        self, spool: Spool, thread: Executor, backend: str, depth_tables: Mapping[str, str], collector: str
+    ) -> None:
+        """Prepare.
+
+        Args:
+            spool: opened; called on `thread` only.
+            thread: the spool's own thread.
+            backend: where the rows will go.
+            depth_tables: symbol to table.
+            collector: id of this run.
+        """
+        self._spool = spool
+        self._thread = thread
+        self._backend = backend
+        self._tables = depth_tables
+        self._collector = collector
+        self._held: deque[tuple[str, Record]] = deque()
+        self._captured: dict[str, int] = {}
+        self._room = _HELD_SECONDS * len(depth_tables)
+        self._dropped = 0
+        self._said = float("-inf")
+
+    async def put(self, rows: Sequence[Snapshot], incidents: Sequence[tuple[str, Incident]]) -> None:
+        """See `Sink.put`."""
+        for row in rows:
+            table = self._tables[row.symbol]
+            self._held.append((table, snapshot.encode(row)))
+            self._captured[table] = row.epoch
+            logger.debug("%s", snapshot.line(row))
+        for symbol, incident in incidents:
+            table = self._tables[symbol]
+            record = incident_record(symbol, incident, self._collector)
+            self._held.append((tables.collectors_table(table), record))
+        await self._append()
+
+    async def close(self) -> None:
+        """See `Sink.close`."""
+        if self._held:
+            await self._append()
+        if self._held:
+            logger.error("%d rows could not be made durable and are lost with this process", len(self._held))
+
+    async def _append(self) -> None:
+        batch = list(self._held)
+        try:
+            await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._spool.append, self._backend, batch, dict(self._captured)
+            )
+        except DepthError as error:
+            self._hold(error)
+            return
+        for _ in batch:
+            self._held.popleft()
+
+    def _hold(self, error: DepthError) -> None:
+        """Keep the newest hour; what falls out is lost for good, and verify will find it missing."""
+        while len(self._held) > self._room:
+            self._held.popleft()
+            self._dropped += 1
+        now = time.monotonic()
+        if now - self._said >= _SAY_EVERY:
+            self._said = now
+            logger.error("%d rows are held in memory, %d were dropped: %s", len(self._held), self._dropped, error)
+
+
+def incident_record(symbol: str, incident: Incident, collector: str) -> Record:
+    """Write an incident as a row of the companion table; one that grows keeps its key."""
+    key = f"incident#{rowkey.encode(incident.start, symbol)}#{collector}"
+    value = {"start": incident.start, "end": incident.end, "cause": incident.cause, "collector": collector}
+    return Record(key, {"value": json.dumps(value, separators=(",", ":"))})

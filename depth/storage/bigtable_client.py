@@ -1,0 +1,98 @@
+"""The Google clients, made so that our settings decide and the event loop is never held up."""
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import google.auth
+import grpc  # type: ignore[import-untyped]
+from google.api_core.exceptions import AlreadyExists
+from google.auth.credentials import AnonymousCredentials, Credentials
+from google.cloud.bigtable.data import BigtableDataClientAsync
+from google.cloud.bigtable_admin_v2 import BigtableTableAdminAsyncClient
+from google.cloud.bigtable_admin_v2.services.bigtable_table_admin.transports import (
+    BigtableTableAdminGrpcAsyncIOTransport,
+)
+from google.cloud.bigtable_admin_v2.types import ColumnFamily, GcRule, ModifyColumnFamiliesRequest, Table
+
+from depth.storage.bigtable_errors import Instance
+from depth.tables import FAMILY
+
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+_ADMIN_SECONDS = 60.0
+
+
+class DataClient(BigtableDataClientAsync):
+    """The library's client, but the argument alone says whether an emulator is meant."""
+
+    def __init__(self, project: str, emulator_host: str | None, credentials: Credentials) -> None:
+        """Must run inside the loop that will use the client.
+
+        Args:
+            project: id of the Google Cloud project.
+            emulator_host: ``host:port`` of an emulator; None for the service.
+            credentials: found beforehand, since to look for them takes a blocking request.
+        """
+        self._chosen_host = emulator_host
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Connecting to Bigtable emulator", RuntimeWarning)
+            super().__init__(project=project, credentials=credentials)
+        # No metrics to Cloud Monitoring: they need a role of their own, and the last export, in close(), would block
+        # the loop for up to 30 s where Monitoring does not answer.
+        self._metrics.close()  # type: ignore[no-untyped-call]
+        self._metrics.handlers.clear()
+
+    @property
+    def _emulator_host(self) -> str | None:
+        """What the library asks wherever it tells the emulator from the service."""
+        return self._chosen_host
+
+    @_emulator_host.setter
+    def _emulator_host(self, found: str | None) -> None:
+        """Drop what the library read in BIGTABLE_EMULATOR_HOST, where even an empty text means an emulator."""
+
+
+async def credentials(emulator_host: str | None) -> Credentials:
+    """Find this process's identity, in a thread: the search may ask a metadata server for seconds.
+
+    Raises:
+        google.auth.exceptions.DefaultCredentialsError: there is none.
+    """
+    if emulator_host:
+        return AnonymousCredentials()  # type: ignore[no-untyped-call]
+    found, _ = await asyncio.to_thread(google.auth.default, scopes=[_SCOPE])
+    return found
+
+
+async def create_table(place: Instance, table: str, emulator_host: str | None, identity: Credentials) -> None:
+    """Create table and family, keeping one version of a cell; either may be there already, or appear meanwhile."""
+    family = ColumnFamily(gc_rule=GcRule(max_num_versions=1))  # type: ignore[no-untyped-call]
+    parent = f"projects/{place.project}/instances/{place.instance}"
+    async with _admin(emulator_host, identity) as admin:
+        try:
+            await admin.create_table(
+                parent=parent, table_id=table, table=Table(column_families={FAMILY: family}), timeout=_ADMIN_SECONDS
+            )
+        except AlreadyExists:
+            addition = ModifyColumnFamiliesRequest.Modification(id=FAMILY, create=family)
+            try:
+                await admin.modify_column_families(
+                    name=f"{parent}/tables/{table}", modifications=[addition], timeout=_ADMIN_SECONDS
+                )
+            except AlreadyExists:
+                return
+
+
+@asynccontextmanager
+async def _admin(emulator_host: str | None, identity: Credentials) -> AsyncIterator[BigtableTableAdminAsyncClient]:
+    if emulator_host:
+        # Unlike the data client this one knows no emulator.
+        transport = BigtableTableAdminGrpcAsyncIOTransport(channel=grpc.aio.insecure_channel(emulator_host))
+        admin = BigtableTableAdminAsyncClient(transport=transport)
+    else:
+        admin = BigtableTableAdminAsyncClient(credentials=identity)
+    try:
+        yield admin
+    finally:
+        await admin.transport.close()  # type: ignore[no-untyped-call]

@@ -1,0 +1,567 @@
+"""The oracle is held against what was recorded beside the book: bookTicker, a second snapshot, and sums by hand.
+
+Tests of the oracle alone (no code of the project): if one fails, the oracle is wrong and nothing may be judged by it.
+"""
+
+import itertools
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from functools import cache
+from typing import Any, NamedTuple
+
+import hypothesis
+import oracle
+import pytest
+import recordings
+import strategies
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from oracle import HoleError, KnownRange, NaiveBook, OracleBook, Sampled, Shape
+
+SHAPE = Shape(step=0.00002, steps=40)
+LOWEST_KNOWN_BID = Decimal("61631.55")
+"""Of the golden recording's snapshot."""
+CENT = 10**14
+"""A cent in units of 1e-16, the product of two numbers of 8 decimals."""
+WINDOW = SHAPE.step * SHAPE.steps
+AGAINST_STREAMS = settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+@cache
+def sampled(name: str) -> Sampled:
+    """Sample a recording at the default shape, once."""
+    recordings.require()
+    recording = recordings.load(name)
+    return oracle.sample(recording.events, recording.snapshot, SHAPE)
+
+
+class Top(NamedTuple):
+    """After one applied event: the book's best levels, and the exchange's own by its latest bookTicker."""
+
+    u: int
+    time: int
+    book: list[Decimal]
+    ticker: list[Decimal]
+
+
+@cache
+def golden_tops() -> list[Top]:
+    """Return every applied event's `Top` with the latest bookTicker of an id up to the event's."""
+    recordings.require()
+    recording = recordings.load(recordings.GOLDEN)
+    tickers = list(recording.bookticker())
+    ids = [ticker["u"] for ticker in tickers]
+    book = OracleBook(recording.snapshot)
+    return [
+        Top(e["u"], e["E"], best_levels(book), ticker_levels(tickers[bisect_right(ids, e["u"]) - 1]))
+        for e in recording.events
+        if book.apply(e)
+    ]
+
+
+def best_levels(book: OracleBook) -> list[Decimal]:
+    """Return best bid, its amount, best ask, its amount."""
+    bid, ask = book.best()
+    assert bid is not None
+    assert ask is not None
+    return [bid, book.bids[bid], ask, book.asks[ask]]
+
+
+def ticker_levels(ticker: recordings.Json) -> list[Decimal]:
+    """Return the same of a bookTicker message."""
+    return [Decimal(ticker[key]) for key in "bBaA"]
+
+
+class Level(NamedTuple):
+    """A level in a row's window; `place` is its bucket, asks behind bids."""
+
+    place: int
+    price: Decimal
+    amount: Decimal
+    distance: Decimal
+
+
+ORDERS: dict[str, Callable[[list[Level]], list[Level]]] = {
+    "dict": lambda levels: levels,
+    "best first": lambda levels: sorted(levels, key=lambda level: level.distance),
+    "far first": lambda levels: sorted(levels, key=lambda level: -level.distance),
+}
+
+
+@cache
+def window_levels(name: str) -> dict[int, list[Level]]:
+    """Return the levels that each row of a covered recording sums, in the order of the book's dicts."""
+    recording = recordings.load(name)
+    rows_by_id: dict[int, list[int]] = {}
+    for epoch, row in sampled(name).rows.items():
+        rows_by_id.setdefault(row.update_id, []).append(epoch)
+    book = OracleBook(recording.snapshot)
+    found: dict[int, list[Level]] = {}
+    for e in recording.events:
+        if book.apply(e):
+            for epoch in rows_by_id.get(e["u"], []):
+                row = sampled(name).rows[epoch]
+                found[epoch] = [
+                    Level(place + offset, price, amount, abs(price - best))
+                    for levels, best, offset in ((book.bids, row.best_bid, 0), (book.asks, row.best_ask, SHAPE.steps))
+                    for price, amount in levels.items()
+                    if abs(price - best) < best / 1000  # the window is 0.0008; spares the logarithms of thousands
+                    and (place := oracle.index(best, price, SHAPE.step)) < SHAPE.steps
+                ]
+    return found
+
+
+def whole_sums(levels: Sequence[Level]) -> list[int]:
+    """Return the exact sum of every bucket in units of 1e-16, bids then asks."""
+    totals = [0] * (2 * SHAPE.steps)
+    for level in levels:
+        totals[level.place] += int(level.price * 10**8) * int(level.amount * 10**8)
+    return totals
+
+
+def verified() -> recordings.Recording:
+    """Return the recording with a second snapshot."""
+    recordings.require()
+    return recordings.load(recordings.VERIFIED)
+
+
+def second_snapshot() -> recordings.Json:
+    """Return that second snapshot."""
+    snapshot = verified().verify_snapshot
+    assert snapshot is not None
+    return snapshot
+
+
+def find(condition: Callable[[Sampled], bool]) -> None:
+    """Search a stream and an anchor of it whose sampling meets a condition; fails with NoSuchExample."""
+    hypothesis.find(
+        strategies.streams().flatmap(lambda stream: st.tuples(st.just(stream), strategies.anchors(stream))),
+        lambda drawn: condition(oracle.sample(drawn[0].events, drawn[1], SHAPE)),
+        settings=settings(AGAINST_STREAMS, max_examples=2000, phases=[Phase.generate]),
+    )
+
+
+def event(u: int, time: int, bids: Sequence[str] = (), asks: Sequence[str] = (), *, first: int = 0) -> dict[str, Any]:
+    """Write an event of one id (or from `first` on) with levels as "price amount"."""
+    return {"U": first or u, "u": u, "E": time, "b": [level.split() for level in bids], "a": [a.split() for a in asks]}
+
+
+def body(update_id: int, bids: Sequence[str], asks: Sequence[str]) -> dict[str, Any]:
+    """Write a REST body with levels as "price amount"."""
+    return {"lastUpdateId": update_id, "bids": [level.split() for level in bids], "asks": [a.split() for a in asks]}
+
+
+class TestAgainstBookTicker:
+    """The golden recording and the derived one carry the exchange's own best prices."""
+
+    def test_the_book_has_the_exchanges_best_prices_and_amounts_but_for_two_ids(self) -> None:
+        """Of 6,493 applied events only the two that ORIGIN.md names differ: best bids no client could know."""
+        assert len(golden_tops()) == 6_493
+        assert {top.u: (top.book[0], top.ticker[0]) for top in golden_tops() if top.book != top.ticker} == {
+            50093478174: (Decimal("61564.91"), Decimal("61565.10")),
+            50093480542: (Decimal("61556.04"), Decimal("61556.11")),
+        }
+
+    def test_both_wrong_best_bids_lie_outside_the_known_range(self) -> None:
+        """What the book gets wrong is below the anchor's last bid, so no row can hold it."""
+        wrong = [top.book[0] for top in golden_tops() if top.book != top.ticker]
+        assert oracle.known_range(recordings.load(recordings.GOLDEN).snapshot).low_bid == LOWEST_KNOWN_BID
+        assert all(best < LOWEST_KNOWN_BID for best in wrong)
+
+    def test_every_row_has_the_exchanges_best_prices(self) -> None:
+        """Each of the 560 rows' best bid and ask are bookTicker's at the row's own update id."""
+        truth = {top.u: (top.ticker[0], top.ticker[2]) for top in golden_tops()}
+        rows = sampled(recordings.GOLDEN).rows.values()
+        assert len(rows) == 560
+        assert all((row.best_bid, row.best_ask) == truth[row.update_id] for row in rows)
+
+    def test_the_derived_book_equals_every_bookticker_of_its_own_ids(self) -> None:
+        """450 tickers carry the u of an event; all agree in price and amount."""
+        recordings.require()
+        recording = recordings.load(recordings.DERIVED)
+        tickers = {ticker["u"]: ticker for ticker in recording.bookticker()}
+        book = OracleBook(recording.snapshot)
+        agree = [
+            best_levels(book) == ticker_levels(tickers[e["u"]])
+            for e in recording.events
+            if book.apply(e) and e["u"] in tickers
+        ]
+        assert agree == [True] * 450
+
+
+class TestAgainstSecondSnapshot:
+    """The 2026 recording was checked by its author with a second REST body."""
+
+    def test_the_replayed_book_equals_it_inside_the_first_known_range(self) -> None:
+        """At update id 96688021190 all 988 bids and 986 asks in the range agree, and the book has no others there."""
+        recording = verified()
+        second = second_snapshot()
+        assert second["lastUpdateId"] == 96688021190
+        known = oracle.known_range(recording.snapshot)
+        book = oracle.book_at(recording.events, recording.snapshot, second["lastUpdateId"])
+        assert book.update_id == second["lastUpdateId"]
+        truth = OracleBook(second)
+        assert known.low_bid is not None
+        assert known.high_ask is not None
+        true_bids = {price: amount for price, amount in truth.bids.items() if price >= known.low_bid}
+        true_asks = {price: amount for price, amount in truth.asks.items() if price <= known.high_ask}
+        assert (len(true_bids), len(true_asks)) == (988, 986)
+        # The second body ends somewhere too: compare where both claim to know.
+        both_low = max(known.low_bid, min(truth.bids))
+        both_high = min(known.high_ask, max(truth.asks))
+        assert {price: amount for price, amount in book.bids.items() if price >= both_low} == true_bids
+        assert {price: amount for price, amount in book.asks.items() if price <= both_high} == true_asks
+
+    def test_rows_of_both_anchors_agree(self) -> None:
+        """Closed by a later event, the second snapshot's row is the row of a collector that has run since the first."""
+        second = second_snapshot()
+        until = [e for e in verified().events if e["u"] <= second["lastUpdateId"]]
+        closing = event(second["lastUpdateId"] + 1, until[-1]["E"] + 1000)
+        epochs = range(1782785663, until[-1]["E"] // 1000 + 2)
+        old = oracle.sample([*until, closing], verified().snapshot, SHAPE).rows
+        new = oracle.sample([*until, closing], second, SHAPE).rows
+        assert list(old) == list(epochs)
+        assert list(new) == [epochs[-1]]
+        assert new[epochs[-1]] == old[epochs[-1]]
+        assert new[epochs[-1]].covered == (40, 40)
+
+    def test_the_chain_starts_with_the_received_event_of_the_snapshots_own_id(self) -> None:
+        """Event 17 has u == lastUpdateId: its time, not the next event's, is where the chain begins."""
+        recording = verified()
+        starts = [e for e in recording.events if e["u"] == recording.snapshot["lastUpdateId"]]
+        assert [e["E"] for e in starts] == [1782785662714]
+        assert sampled(recordings.VERIFIED).epochs[0] == 1782785663
+
+
+class TestKnownRangeOfTheGoldenRecording:
+    """The price falls 49 bp through the lowest bid that the 1,000-level snapshot knew."""
+
+    def test_650_epochs_without_a_hole(self) -> None:
+        """Every second of the recording is in the chain, across 00:00 UTC."""
+        assert sampled(recordings.GOLDEN).epochs == list(range(1723161256, 1723161906))
+
+    def test_283_of_650_epochs_have_nulls_or_no_row(self) -> None:
+        """193 rows have a null bid bucket and 90 epochs have no row because the best bid is unknown."""
+        result = sampled(recordings.GOLDEN)
+        with_null = [row for row in result.rows.values() if None in row.bid_buckets + row.ask_buckets]
+        assert (len(with_null), len(result.absent), len(result.rows)) == (193, 90, 560)
+        assert set(result.absent.values()) == {"unanchored"}
+
+    def test_nulls_are_exactly_where_the_window_leaves_the_known_range(self) -> None:
+        """A row has a null where best*exp(-steps*step) is below the lowest known bid, and nowhere else."""
+        for row in sampled(recordings.GOLDEN).rows.values():
+            assert (None in row.bid_buckets) == (float(row.best_bid) * math.exp(-WINDOW) < LOWEST_KNOWN_BID)
+            assert row.covered[1] == SHAPE.steps
+
+    def test_rows_are_absent_exactly_where_the_true_best_bid_is_below_the_known_range(self) -> None:
+        """The exchange's own bookTicker, which knows no snapshot, gives the same 90 epochs."""
+        result = sampled(recordings.GOLDEN)
+        times = [top.time for top in golden_tops()]
+        true_best = {epoch: golden_tops()[bisect_right(times, epoch * 1000) - 1].ticker[0] for epoch in result.epochs}
+        assert set(result.absent) == {epoch for epoch, best in true_best.items() if best < LOWEST_KNOWN_BID}
+
+    def test_the_window_leaves_in_11_stretches_from_217_6_s_on(self) -> None:
+        """ORIGIN.md's figures by mid price: 2,822 of 6,493 events, the first 217.6 s after the first applied one."""
+        outside = [
+            float((top.book[0] + top.book[2]) / 2) * math.exp(-WINDOW) < LOWEST_KNOWN_BID for top in golden_tops()
+        ]
+        assert sum(outside) == 2_822
+        assert sum(now and not before for before, now in itertools.pairwise([False, *outside])) == 11
+        assert golden_tops()[outside.index(True)].time - golden_tops()[0].time == 217_605
+
+    def test_null_buckets_are_the_far_ones(self) -> None:
+        """Known buckets come first; `covered` counts them."""
+        for row in sampled(recordings.GOLDEN).rows.values():
+            for values, covered in ((row.bid_buckets, row.covered[0]), (row.ask_buckets, row.covered[1])):
+                assert [value is None for value in values] == [False] * covered + [True] * (SHAPE.steps - covered)
+
+    def test_the_chain_starts_with_the_straddling_event(self) -> None:
+        """No received event has u == lastUpdateId; U=50093239208 straddles it and starts the chain."""
+        recording = recordings.load(recordings.GOLDEN)
+        last = recording.snapshot["lastUpdateId"]
+        assert last not in {e["u"] for e in recording.events}
+        first = next(e for e in recording.events if e["u"] > last)
+        assert (first["U"], first["u"], first["E"]) == (50093239208, 50093239224, 1723161255408)
+
+
+class TestOtherRecordings:
+    """Ties, quiet and a snapshot that is too shallow."""
+
+    def test_the_shallow_snapshot_never_covers_the_window(self) -> None:
+        """50 levels a side reach 6 of 40 buckets after every event, and its one row says so."""
+        recordings.require()
+        recording = recordings.load(recordings.SHALLOW)
+        known = oracle.known_range(recording.snapshot)
+        book = OracleBook(recording.snapshot)
+        for e in recording.events:
+            if book.apply(e):
+                best_bid, best_ask = book.best()
+                assert best_bid is not None
+                assert best_ask is not None
+                assert known.low_bid is not None
+                assert known.high_ask is not None
+                assert oracle.index(best_bid, known.low_bid, SHAPE.step) == 6
+                assert oracle.index(best_ask, known.high_ask, SHAPE.step) == 6
+        assert {epoch: row.covered for epoch, row in sampled(recordings.SHALLOW).rows.items()} == {1783157232: (6, 6)}
+
+    def test_the_derived_recording_is_covered_throughout(self) -> None:
+        """All 514 epochs have a full row."""
+        result = sampled(recordings.DERIVED)
+        assert result.epochs == sorted(result.rows) == list(range(1680652701, 1680653215))
+        assert {row.covered for row in result.rows.values()} == {(40, 40)}
+
+    def test_quiet_seconds_are_filled_with_the_last_event_before_them(self) -> None:
+        """No event from E=1680652800248 to ...2342: the rows of 801 and 802 are the same book, two epochs."""
+        rows = sampled(recordings.DERIVED).rows
+        quiet = [rows[1680652801], rows[1680652802]]
+        assert {(row.event_time, row.update_id) for row in quiet} == {(1680652800248, 2710249438582)}
+        assert quiet[0].bid_buckets == quiet[1].bid_buckets
+
+    def test_half_cent_ties_are_in_288_derived_rows(self) -> None:
+        """441 buckets of 288 of the 514 rows lie exactly between two cents, so how they are rounded shows."""
+        ties = [
+            sum(total % CENT == CENT // 2 for total in whole_sums(levels))
+            for levels in window_levels(recordings.DERIVED).values()
+        ]
+        assert (sum(count > 0 for count in ties), sum(ties), len(ties)) == (288, 441, 514)
+
+    @pytest.mark.parametrize(("order", "differing"), [("dict", 165), ("best first", 177), ("far first", 159)])
+    def test_float_sums_show_and_so_does_their_order(self, order: str, differing: int) -> None:
+        """round(float sum, 2) is not the exact row in 165 of 514 rows, or 177 or 159, by the order of the levels."""
+        rows = sampled(recordings.DERIVED).rows
+        shown = 0
+        for epoch, levels in window_levels(recordings.DERIVED).items():
+            totals = [0.0] * (2 * SHAPE.steps)
+            for level in ORDERS[order](levels):
+                totals[level.place] += float(level.price) * float(level.amount)
+            shown += [round(total, 2) for total in totals] != rows[epoch].bid_buckets + rows[epoch].ask_buckets
+        assert shown == differing
+
+    def test_whole_numbers_give_the_same_rows(self) -> None:
+        """Every value of every row again, summed in integers and rounded by Python's own half-even round."""
+        rows = sampled(recordings.DERIVED).rows
+        for epoch, levels in window_levels(recordings.DERIVED).items():
+            values = [round(Fraction(total, CENT)) / 100 for total in whole_sums(levels)]
+            assert values == rows[epoch].bid_buckets + rows[epoch].ask_buckets
+
+
+class TestRowsByHand:
+    """Small books whose rows can be worked out on paper. A tick of 0.01 at 100.00 is five buckets of 0.00002."""
+
+    def test_the_text_of_both_columns(self) -> None:
+        """Compact JSON in DESIGN's key order, floats by repr, null where not known; price by repr of the mid."""
+        snapshot = body(10, ["100.00 1.5", "99.99 2"], ["100.01 3", "100.02 1", "100.03 1"])
+        events = [event(10, 1000), event(11, 2001)]
+        shape = Shape(0.0001, 3)
+        rows = oracle.sample(events, snapshot, shape).rows
+        assert sorted(rows) == [1, 2]
+        assert rows[1].orderbook == (
+            '{"epoch":1,"bid_buckets":[150.0,199.98,0.0],"ask_buckets":[400.05,null,null],'
+            '"best_bid":100.0,"best_ask":100.01,"step_pct":0.0001,"num_steps":3}'
+        )
+        assert rows[1].price == "100.005"
+        assert (rows[1].covered, rows[1].event_time, rows[1].update_id, rows[1].closed_by) == ((3, 1), 1000, 10, 11)
+
+    def test_an_event_on_the_second_is_in_that_seconds_row(self) -> None:
+        """The row of T holds E == T*1000 and not E == T*1000 + 1."""
+        events = [event(11, 900), event(12, 1000, ["99 7"]), event(13, 1001, ["99 8"]), event(14, 2000, ["99 9"])]
+        sampling = oracle.sample([*events, event(15, 2001)], body(10, ["100 1", "90 1"], ["101 1"]), SHAPE)
+        assert {epoch: row.update_id for epoch, row in sampling.rows.items()} == {1: 12, 2: 14}
+
+    def test_the_last_second_is_not_proved(self) -> None:
+        """Without an event of E > T*1000 there is no row of T, also if E == T*1000 came."""
+        snapshot = body(10, ["100 1"], ["101 1", "102 1"])
+        assert oracle.sample([event(11, 900), event(12, 1000)], snapshot, SHAPE).epochs == []
+
+    def test_a_second_before_the_chain_has_no_row(self) -> None:
+        """The chain starts at its first event: E=1500 says nothing of T=1."""
+        assert oracle.sample([event(11, 1500), event(12, 2500)], body(10, ["9 1"], ["10 1"]), SHAPE).epochs == [2]
+
+    def test_epochs_are_multiples_of_the_interval(self) -> None:
+        """With interval 5 only 5 and 10 are epochs of these eleven seconds."""
+        snapshot = body(10, ["9 1"], ["10 1"])
+        assert oracle.sample([event(11, 1000), event(12, 12_000)], snapshot, SHAPE, interval=5).epochs == [5, 10]
+
+    def test_an_older_e_takes_the_time_of_the_event_before_it(self) -> None:
+        """E=990 after E=1010 counts as 1010: the row of T=1 holds neither."""
+        events = [event(11, 900), event(12, 1010), event(13, 990), event(14, 1100), event(15, 2000), event(16, 2100)]
+        rows = oracle.rows(events, body(10, ["9 1"], ["10 1"]), 0.00002, 40)
+        assert {epoch: row.update_id for epoch, row in rows.items()} == {1: 11, 2: 15}
+        assert oracle.event_times(events)[:4] == [900, 1010, 1010, 1100]
+
+    def test_an_event_before_the_snapshot_still_bounds_the_times_after_it(self) -> None:
+        """The snapshot holds E=1010, so a first event of E=990 cannot prove the second 1."""
+        events = [event(10, 1010), event(11, 990), event(12, 1100), event(13, 2100)]
+        assert oracle.sample(events, body(11, ["9 1"], ["10 1"]), SHAPE).epochs == [2]
+
+    def test_e_of_16_digits_is_microseconds_floored(self) -> None:
+        """1723161255999999 µs is 1723161255999 ms."""
+        assert oracle.event_times([event(1, 1723161255999999)]) == [1723161255999]
+
+    def test_quiet_is_filled_up_to_300_s_and_a_longer_silence_has_no_row(self) -> None:
+        """300,000 ms give 300 rows of the same book; 300,001 ms give none, all `silent`, and sampling goes on."""
+        events = [event(11, 1000), event(12, 301_000), event(13, 601_001), event(14, 602_500)]
+        sampling = oracle.sample(events, body(10, ["9 1"], ["10 1"]), SHAPE)
+        assert sorted(sampling.rows) == [*range(1, 301), 602]
+        assert sampling.absent == dict.fromkeys(range(301, 602), "silent")
+
+    @pytest.mark.parametrize(
+        ("change", "cause"),
+        [
+            (event(11, 1000, ["9 0", "8 1"]), "unanchored"),
+            (event(11, 1000, [], ["10 0", "11 1"]), "unanchored"),
+            (event(11, 1000, ["9 0"]), "one-sided"),
+            (event(11, 1000, ["9 0", "8 1"], ["10 0"]), "unanchored"),
+            (event(11, 1000, ["10 1"]), "crossed"),
+            (event(11, 1000, ["10.5 1"]), "crossed"),
+        ],
+    )
+    def test_no_row_and_its_cause(self, change: dict[str, Any], cause: str) -> None:
+        """A best outside the known range, an empty side, best bid >= best ask; the first of them in DESIGN's order."""
+        sampling = oracle.sample([change, event(12, 2000)], body(10, ["9 1"], ["10 1"]), SHAPE)
+        assert (sampling.rows, sampling.absent) == ({}, {1: cause})
+
+    def test_a_best_on_the_edge_is_known_and_all_its_buckets_are_not(self) -> None:
+        """The edge is inclusive, and its own bucket, here the first, is null."""
+        row = oracle.sample([event(11, 1000), event(12, 2000)], body(10, ["9 1"], ["10 1"]), SHAPE).rows[1]
+        assert row.covered == (0, 0)
+        assert row.bid_buckets == [None] * 40
+
+    def test_levels_beyond_the_edge_are_never_summed(self) -> None:
+        """A bid that shows up in the bucket of the edge or behind it stays null, whatever it holds."""
+        snapshot = body(10, ["100.00 1", "99.99 1"], ["100.01 1", "100.02 1"])
+        row = oracle.sample([event(11, 1000, ["99.98 5"]), event(12, 2000)], snapshot, Shape(0.0001, 4)).rows[1]
+        assert row.bid_buckets == [100.0, None, None, None]
+
+    def test_the_shorter_side_of_a_body_is_unbounded(self) -> None:
+        """One bid and two asks: the exchange has no other bid, so every bid bucket is known."""
+        assert oracle.known_range(body(1, ["9 1"], ["10 1", "11 1"])) == KnownRange(None, Decimal(11))
+        assert oracle.known_range(body(1, ["9 1", "8 1"], ["10 1"])) == KnownRange(Decimal(8), None)
+        assert oracle.known_range(body(1, ["9 1"], ["10 1"])) == KnownRange(Decimal(9), Decimal(10))
+        assert oracle.known_range(body(1, [], ["10 1"])) == KnownRange(None, Decimal(10))
+
+    def test_one_price_written_in_two_ways_is_one_level(self) -> None:
+        """A "100.0" deletes the "100.00000000", and "99999" is less than "100001"."""
+        book = OracleBook(body(10, ["100.00000000 1", "99999 1", "100001 1"], []))
+        book.apply(event(11, 1, ["100.0 0"]))
+        assert book.best() == (Decimal(100001), None)
+        assert sorted(book.bids) == [99999, 100001]
+
+    @pytest.mark.parametrize(
+        ("total", "places", "expected"),
+        [
+            ("0.005", 2, 0.0),
+            ("0.015", 2, 0.02),
+            ("0.025", 2, 0.02),
+            ("0.0250000000000001", 2, 0.03),
+            ("2.675", 2, 2.68),
+            ("0.000000005", 8, 0.0),
+            ("0.000000015", 8, 2e-08),
+        ],
+    )
+    def test_values_are_rounded_half_even(self, total: str, places: int, expected: float) -> None:
+        """Ties go to the even cent, by decimal digits and not by the binary neighbour."""
+        assert oracle.value(Decimal(total), places) == expected
+
+    def test_an_inexact_sum_raises(self) -> None:
+        """The oracle's sums are exact or fail; 28 digits, Decimal's default, would not be enough."""
+        price, amount = Decimal("123456789.12345678"), Decimal("98765432109.87654321")
+        assert oracle.EXACT.multiply(price, amount) == Fraction(price) * Fraction(amount)
+        assert price * amount != Fraction(price) * Fraction(amount)
+
+    def test_a_hole_raises(self) -> None:
+        """Neither a snapshot older than the stream nor a stream with missing ids is joined."""
+        with pytest.raises(HoleError):
+            oracle.sample([event(12, 1000)], body(10, ["9 1"], ["10 1"]), SHAPE)
+        with pytest.raises(HoleError):
+            oracle.sample([event(11, 1000), event(13, 1100)], body(10, ["9 1"], ["10 1"]), SHAPE)
+
+
+class TestAgainstStreams:
+    """Streams made from a whole book: what a truncated anchor claims to know is held against it."""
+
+    @given(strategies.streams())
+    @AGAINST_STREAMS
+    def test_both_books_are_the_same_after_any_stream(self, stream: strategies.Stream) -> None:
+        """The book by Binance's rule and the naive one hold the same levels."""
+        book = oracle.book_at(stream.events, stream.opening, stream.events[-1]["u"])
+        assert NaiveBook(stream.opening).apply_all(stream.events) == (book.bids, book.asks)
+
+    @given(st.data(), strategies.streams())
+    @AGAINST_STREAMS
+    def test_rows_of_a_truncated_anchor_never_lie(self, data: st.DataObject, stream: strategies.Stream) -> None:
+        """Every value that a row of any anchor gives is the whole book's, and no row is where the truth has none."""
+        anchor = data.draw(strategies.anchors(stream))
+        truth = oracle.full_rows(stream.events, stream.opening, SHAPE)
+        for epoch, row in oracle.sample(stream.events, anchor, SHAPE).rows.items():
+            assert not oracle.disagreements(row, truth[epoch])
+
+    @given(st.data(), strategies.streams())
+    @AGAINST_STREAMS
+    def test_a_new_anchor_loses_no_epoch(self, data: st.DataObject, stream: strategies.Stream) -> None:
+        """Swapped at any event at or after the anchor's id, a live book has the epochs it had, and they do not lie."""
+        anchor = data.draw(strategies.anchors(stream))
+        swapped_at = data.draw(st.sampled_from([e["u"] for e in stream.events if e["u"] >= anchor["lastUpdateId"]]))
+        live = oracle.sample(stream.events, stream.opening, SHAPE)
+        candidate = oracle.sample(stream.events, anchor, SHAPE)
+        stored = oracle.reanchored(stream.events, live, candidate, swapped_at)
+        assert stored.epochs == live.epochs
+        truth = oracle.full_rows(stream.events, stream.opening, SHAPE)
+        assert not any(oracle.disagreements(row, truth[epoch]) for epoch, row in stored.rows.items())
+
+    @given(strategies.streams())
+    @AGAINST_STREAMS
+    def test_epochs_of_a_chain_are_contiguous(self, stream: strategies.Stream) -> None:
+        """From the first to the last, every epoch has a row or a cause, never both."""
+        sampling = oracle.sample(stream.events, stream.opening, SHAPE)
+        assert sampling.epochs == list(range(sampling.epochs[0], sampling.epochs[-1] + 1)) if sampling.epochs else True
+        assert not sampling.rows.keys() & sampling.absent.keys()
+
+    @given(strategies.streams())
+    @AGAINST_STREAMS
+    def test_streams_have_contiguous_ids_and_each_price_once(self, stream: strategies.Stream) -> None:
+        """What Binance guarantees holds for made streams."""
+        following = stream.opening["lastUpdateId"] + 1
+        for e in stream.events:
+            assert e["U"] == following <= e["u"]
+            assert all(len({Decimal(price) for price, _ in e[side]}) == len(e[side]) for side in "ba")
+            following = e["u"] + 1
+
+    @given(st.data(), strategies.streams())
+    @AGAINST_STREAMS
+    def test_deliveries_keep_each_sockets_order_and_lose_nothing(
+        self, data: st.DataObject, stream: strategies.Stream
+    ) -> None:
+        """Each socket delivers rising ids, none twice, and together they deliver every event."""
+        delivered = data.draw(strategies.deliveries(stream.events))
+        for socket in (0, 1):
+            ids = [e["u"] for number, e in delivered if number == socket]
+            assert ids == sorted(set(ids))
+        assert {e["u"] for _, e in delivered} == {e["u"] for e in stream.events}
+
+    @given(st.integers(0, 10**9), st.one_of(st.integers(0, 10**16 - 1), st.integers(0, 999).map(lambda n: n * 10**13)))
+    @AGAINST_STREAMS
+    def test_values_are_pythons_half_even_round(self, whole: int, part: int) -> None:
+        """Decimal's rounding, the oracle's, is that of Fraction, ties and all."""
+        total = whole + Fraction(part, 10**16)
+        exact = Decimal(whole * 10**16 + part).scaleb(-16, oracle.EXACT)
+        assert exact == total
+        assert oracle.value(exact) == round(total * 100) / 100
+
+
+class TestStreamsReachWhatMatters:
+    """The strategies are worth something only if the rare cases occur."""
+
+    @pytest.mark.parametrize("cause", ["unanchored", "one-sided", "crossed", "silent"])
+    def test_every_cause_occurs(self, cause: str) -> None:
+        """Hypothesis finds a stream and an anchor with an epoch absent for each cause."""
+        find(lambda sampling: cause in sampling.absent.values())
+
+    def test_partly_known_rows_occur(self) -> None:
+        """There are rows that are null on one side from somewhere inside the window on."""
+        find(lambda sampling: any(0 < row.covered[0] < SHAPE.steps for row in sampling.rows.values()))
