@@ -10,10 +10,8 @@ from typing import Literal
 
 Reason = Literal["start", "hole", "audit", "edge", "hourly"]
 
-_HOURLY = 3600.0
 _JITTER = 0.1
-_EDGE_SHORTEST = 60.0
-_EDGE_LONGEST = 1800.0
+_EDGE_LONGEST = 30.0
 _FAILED_SHORTEST = 0.25
 _FAILED_LONGEST = 30.0
 
@@ -32,12 +30,15 @@ class Schedule:
     A snapshot that failed, or that came too old to join, is asked for again after 0.25 s, doubling to 30 s.
 
     Attributes:
-        reanchor: False keeps the first anchor for ever (replays that must not see another).
+        chance: for jitter.
+        hourly: seconds between anchors that nothing asks for; infinite for none.
+        edge: shortest seconds between anchors because of the edge; infinite for none.
     """
 
     chance: Random = field(default_factory=Random)
-    reanchor: bool = True
-    _edge_spacing: float = _EDGE_SHORTEST / 2  # the first anchor that is too narrow doubles it
+    hourly: float = 3600.0
+    edge: float = 60.0
+    _narrow: int = 0  # anchors in a row that were too narrow
     _anchored: float = float("-inf")
     _hourly_due: float = float("inf")
     _not_before: float = float("-inf")
@@ -57,12 +58,10 @@ class Schedule:
             return None
         if not live:
             return "start"
-        if not self.reanchor:
-            return "hole" if hole else None
         reasons: dict[Reason, bool] = {
             "hole": hole,
             "audit": doubted,
-            "edge": near_edge and now - self._anchored >= self._edge_spacing,
+            "edge": near_edge and now - self._anchored >= self._edge_spacing(),
             "hourly": now >= self._hourly_due,
         }
         return next((reason for reason, applies in reasons.items() if applies), None)
@@ -76,6 +75,9 @@ class Schedule:
     def anchored(self, now: float, *, near_edge: bool) -> None:
         """Note a book that was built or replaced; `near_edge` says whether the new one is still too narrow."""
         self._failures = 0
-        self._edge_spacing = min(self._edge_spacing * 2, _EDGE_LONGEST) if near_edge else _EDGE_SHORTEST
+        self._narrow = self._narrow + 1 if near_edge else 0
         self._anchored = now
-        self._hourly_due = now + _HOURLY * (1 - self.chance.random() * _JITTER)
+        self._hourly_due = now + self.hourly * (1 - self.chance.random() * _JITTER)
+
+    def _edge_spacing(self) -> float:
+        return self.edge * min(2.0 ** max(self._narrow - 1, 0), _EDGE_LONGEST)

@@ -143,15 +143,14 @@ class Capture:
         self._anchor = anchor
         self._reach_anchor(now)
 
-    def finish(self, epoch: int) -> None:
-        """Close the books of a run.
-
-        Args:
-            epoch: wall clock second of the stop; epochs up to it that no event has proved are lost here.
-        """
-        if self._next_epoch is not None and epoch >= self._next_epoch:
-            last = epoch // self.grid.interval * self.grid.interval
-            self._lose(self._next_epoch, last + self.grid.interval, "stopped" if self.chained else self._break)
+    def finish(self, now: float) -> None:
+        """Close the books of a run: epochs begun by now, monotonic seconds, that no event has proved are lost here."""
+        market_time = self.sequence.market_time(now)
+        if self._next_epoch is None or market_time is None:
+            return
+        end = market_time // 1000 // self.grid.interval * self.grid.interval + self.grid.interval
+        if end > self._next_epoch:
+            self._lose(self._next_epoch, end, "stopped" if self.chained else self._break)
 
     def _take(self, steps: Iterable[tuple[Event, Ordered] | Broken], now: float) -> None:
         for step in steps:

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from depth.anchoring import Schedule
 from depth.buckets import places
 from depth.capture import Capture, Incident
 from depth.epochs import QUIET_LIMIT_MS, Grid
@@ -37,7 +38,14 @@ class Sink(Protocol):
 class Collector:
     """Runs the captures of some symbols over one exchange. It is the `Feed` of the exchange's sockets."""
 
-    def __init__(self, exchange: Exchange, grid: Grid, collector: str, sink: Sink, *, reanchor: bool = True) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        grid: Grid,
+        collector: str,
+        sink: Sink,
+        schedule: Callable[[], Schedule] = Schedule,
+    ) -> None:
         """Prepare.
 
         Args:
@@ -45,13 +53,13 @@ class Collector:
             grid: what is sampled.
             collector: id of this run.
             sink: where rows go.
-            reanchor: False keeps each book's first snapshot, for replays.
+            schedule: makes each symbol's anchor schedule.
         """
         self._exchange = exchange
         self._grid = grid
         self._collector = collector
         self._sink = sink
-        self._reanchor = reanchor
+        self._schedule = schedule
         self._captures: dict[str, Capture] = {}  # by market id
         self._incidents: dict[str, dict[int, Incident]] = {}  # by symbol, then start
         self._wanted: dict[str, asyncio.Event] = {}
@@ -114,9 +122,9 @@ class Collector:
     def _prepare(self, markets: Sequence[Market]) -> None:
         now = time.monotonic()
         for market in markets:
-            capture = Capture(market.symbol, self._grid, places(market.quote), self._collector)
-            capture.schedule.reanchor = self._reanchor
-            self._captures[market.id] = capture
+            self._captures[market.id] = Capture(
+                market.symbol, self._grid, places(market.quote), self._collector, self._schedule()
+            )
             self._incidents[market.symbol] = {}
             self._wanted[market.symbol] = asyncio.Event()
             self._heard[market.id] = now
@@ -138,7 +146,7 @@ class Collector:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             for capture in self._captures.values():
-                capture.finish(int(time.time()))
+                capture.finish(time.monotonic())
             await self._drain()
             await self._sink.close()
 

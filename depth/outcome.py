@@ -83,7 +83,13 @@ class Outcome:
             + (f", {part.batch_mismatch} batch mismatches: equal bytes not promised" if part.batch_mismatch else "")
             for part in self.symbols
         ]
-        return "; ".join([*parts, f"latency {self._latency()}", f"{self.waiting} rows wait in the spool"])
+        return "; ".join(
+            [
+                *(parts or ["nothing was captured"]),
+                f"latency {self._latency()}",
+                f"{self.waiting} rows wait in the spool",
+            ]
+        )
 
     def markdown(self) -> str:
         """Say it as a table for the Prefect UI."""

@@ -134,6 +134,13 @@ class Sequence:
             self._hole_since = now
         return list(self._resolve(now))
 
+    def market_time(self, now: float) -> int | None:
+        """Estimate the exchange's time in ms at `now`, monotonic seconds; whatever the local clock says."""
+        if not self._kept:
+            return None
+        newest = self._kept[-1]
+        return newest.time + int((now - newest.arrived) * 1000)
+
     def since(self, last_id: int) -> Iterator[Ordered]:
         """Give the kept events of this chain with ``u > last_id``, in order."""
         return (kept for kept in self._kept if kept.last_id > last_id)

@@ -96,6 +96,10 @@ class Shipment:
         self._thread = thread
         self._rows = list(rows)
 
+    def __str__(self) -> str:
+        """Name it in logs and in the Prefect UI."""
+        return f"{len(self._rows)} rows of {self.table}"
+
     async def send(self) -> int:
         """Write the rows and let the spool go of those that were acknowledged.
 

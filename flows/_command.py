@@ -59,13 +59,13 @@ def run(
 def library_logs() -> Iterator[None]:
     """Send the library's log records to the flow run's logs as well, where Prefect would need a setting for it."""
     library, extra = logging.getLogger("depth"), logging.getLogger("prefect.extra")
-    before = library.handlers, library.propagate
-    library.handlers, library.propagate = list(extra.handlers), False
+    before = library.handlers
+    library.handlers = [*before, *extra.handlers]
     library.setLevel(library.level or logging.INFO)
     try:
         yield
     finally:
-        library.handlers, library.propagate = before
+        library.handlers = before
 
 
 def _parse(model: type[Options], arguments: list[str] | None) -> Options:
@@ -74,7 +74,7 @@ def _parse(model: type[Options], arguments: list[str] | None) -> Options:
             model,
             cli_args=arguments,
             cli_cmd_method_name="none",
-            cli_settings_source=None,
+            cli_exit_on_error=False,
         )
     except ValidationError as error:
         raise UsageError(settings.describe(error, lambda name: "--" + name.replace("_", "-"))) from None

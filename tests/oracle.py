@@ -13,7 +13,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
-from functools import cache
 from typing import Any, NamedTuple
 
 Event = Mapping[str, Any]
@@ -333,19 +332,18 @@ def _row(book: OracleBook, known: KnownRange, shape: Shape, moment: _Moment) -> 
 
 def index(best: Decimal, price: Decimal, step: float) -> int:
     """Return the bucket of a price: the literal formula in float64 (DESIGN 3, Buckets)."""
-    return int(abs(_log(best) - _log(price)) / step)
-
-
-@cache
-def _log(price: Decimal) -> float:
-    return math.log(float(price))
+    return int(abs(math.log(float(best)) - math.log(float(price))) / step)
 
 
 def buckets(levels: Side, best: Decimal, edge: Decimal | None, shape: Shape) -> list[float | None]:
     """Return one side's values; None from the bucket of the edge price on (DESIGN 3, Known range and Buckets)."""
     known = shape.steps if edge is None else min(shape.steps, index(best, edge, shape.step))
     totals = [Decimal(0)] * shape.steps
+    # Only to be quick: |price - best| > best * (e^2w - 1) puts |ln(best) - ln(price)| over 2w, twice the window.
+    far = best * Decimal(math.expm1(2 * shape.step * shape.steps))
     for price, amount in levels.items():
+        if abs(price - best) > far:
+            continue
         place = index(best, price, shape.step)
         if place < shape.steps:
             totals[place] = EXACT.add(totals[place], EXACT.multiply(price, amount))

@@ -115,7 +115,7 @@ steps = st.builds(
     ids=st.integers(1, 6),
     milliseconds=st.sampled_from(E_STEPS),
     drift=st.sampled_from([0, 0, 1, -1, 2, -2, 5, -5, 20, -20, 60, -60]),
-    changes=st.lists(changes, max_size=12),
+    changes=st.lists(changes, max_size=6),
     wiped=st.sampled_from(["", "", "", "", "", "", "b", "a"]),
     crossing=st.sampled_from([False, False, True]),
 )

@@ -6,7 +6,7 @@ Tests of the oracle alone (no code of the project): if one fails, the oracle is 
 import itertools
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
@@ -28,7 +28,7 @@ CENT = 10**14
 """A cent in units of 1e-16, the product of two numbers of 8 decimals."""
 WINDOW = SHAPE.step * SHAPE.steps
 AGAINST_STREAMS = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
@@ -107,13 +107,18 @@ def window_levels(name: str) -> dict[int, list[Level]]:
             for epoch in rows_by_id.get(e["u"], []):
                 row = sampled(name).rows[epoch]
                 found[epoch] = [
-                    Level(place + offset, price, amount, abs(price - best))
-                    for levels, best, offset in ((book.bids, row.best_bid, 0), (book.asks, row.best_ask, SHAPE.steps))
-                    for price, amount in levels.items()
-                    if abs(price - best) < best / 1000  # the window is 0.0008; spares the logarithms of thousands
-                    and (place := oracle.index(best, price, SHAPE.step)) < SHAPE.steps
+                    *levels_in_window(book.bids, row.best_bid, 0),
+                    *levels_in_window(book.asks, row.best_ask, SHAPE.steps),
                 ]
     return found
+
+
+def levels_in_window(side: oracle.Side, best: Decimal, offset: int) -> Iterator[Level]:
+    """Yield the levels of one side that fall into a bucket."""
+    far = best / 1000  # the window is 0.0008: spares the logarithms of thousands of levels
+    for price, amount in side.items():
+        if abs(price - best) < far and (place := oracle.index(best, price, SHAPE.step)) < SHAPE.steps:
+            yield Level(place + offset, price, amount, abs(price - best))
 
 
 def whole_sums(levels: Sequence[Level]) -> list[int]:

@@ -75,8 +75,7 @@ class Binance:
                 f"{used} of {self._weight_limit} request weight is used, the next snapshot waits for the next minute",
                 retry_after=_MINUTE - time.time() % _MINUTE + 1,
             )
-        params = {"symbol": _market_id(symbol), "limit": _LEVELS}
-        body = await self._request("public_get_depth", params)
+        body = await self._request("public_get_depth", symbol, limit=_LEVELS)
         await asyncio.sleep(0)  # decoding and building are some ms each: let frames in between
         return to_anchor(body)
 
@@ -91,7 +90,7 @@ class Binance:
 
     async def _info(self, symbol: str) -> tuple[Market, str]:
         """Ask for one market; all markets at once cost 110 MB that never come back."""
-        body = await self._request("public_get_exchangeinfo", {"symbol": _market_id(symbol)})
+        body = await self._request("public_get_exchangeinfo", symbol)
         for limit in body.get("rateLimits", ()):
             if limit.get("rateLimitType") == "REQUEST_WEIGHT" and limit.get("interval") == "MINUTE":
                 self._weight_limit = int(limit["limit"])
@@ -100,9 +99,9 @@ class Binance:
                 return Market(symbol, info["symbol"], info["quoteAsset"]), str(info["status"])
         raise UnknownSymbol(symbol, self._transport.host)
 
-    async def _request(self, method: str, params: dict[str, object]) -> dict[str, Any]:
+    async def _request(self, method: str, symbol: str, **params: object) -> dict[str, Any]:
         try:
-            body = await self._transport.request_rest(method, params)
+            body = await self._transport.request_rest(method, symbol, **params)
         finally:
             used = self._transport.response_headers.get("x-mbx-used-weight-1m", "")
             if used.isdecimal():
@@ -112,7 +111,3 @@ class Binance:
                 f"{self._transport.host} answers something else than Binance: check BINANCE_REST_URL"
             )
         return body
-
-
-def _market_id(symbol: str) -> str:
-    return symbol.replace("/", "")

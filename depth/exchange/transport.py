@@ -55,27 +55,28 @@ class Transport(ccxt.pro.binance):  # type: ignore[misc]  # ccxt is untyped
         self._handlers: dict[str, FrameHandler] = {}
         self._requests = asyncio.Lock()
 
-    async def request_rest(self, method: str, params: Mapping[str, Any]) -> Any:
+    async def request_rest(self, method: str, symbol: str, **params: Any) -> Any:
         """Make one public REST request; one at a time, so that status and headers are this one's.
 
         Args:
             method: ccxt's implicit method, for example ``public_get_depth``.
-            params: query parameters.
+            symbol: the market asked for, ``BTC/USDT``.
+            params: further query parameters.
 
         Returns:
             The decoded body, numbers in strings left as they are.
 
         Raises:
+            UnknownSymbol: the exchange has no such market.
             AccessRefused: HTTP 451 or 403.
-            UnknownSymbol: the exchange does not know `params["symbol"]`.
             ExchangeUnavailable: all else, with Retry-After where the exchange gave one.
         """
         async with self._requests:
             self.status, self.response_headers = 0, {}
             try:
-                body = await getattr(self, method)(dict(params))
+                body = await getattr(self, method)({"symbol": symbol.replace("/", ""), **params})
             except ccxt.BadSymbol as error:
-                raise UnknownSymbol(str(params.get("symbol")), self.host) from error
+                raise UnknownSymbol(symbol, self.host) from error
             except ccxt.BaseError as error:
                 raise self._explain(error) from error
             if self.status >= HTTPStatus.BAD_REQUEST:  # ccxt lets through bodies with code 0

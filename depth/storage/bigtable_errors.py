@@ -21,7 +21,7 @@ _REMEDIES = {
     "in BIGTABLE_APP_PROFILE_ID",
 }
 _CREATABLE = {"NOT_FOUND", "PERMISSION_DENIED"}
-# What the emulator says where the service says NOT_FOUND.
+# What the emulator says, with a code of INTERNAL or UNKNOWN, where the service says NOT_FOUND.
 _EMULATOR_NO_FAMILY = "unknown family"
 
 
@@ -58,7 +58,7 @@ def status(error: BaseException) -> tuple[str, str]:
     found = [(_code(leaf), " ".join(str(getattr(leaf, "message", leaf)).split())) for leaf in _leaves(error)]
     telling = [said for said in found if said[0] != "DEADLINE_EXCEEDED"]
     code, message = (telling or found)[-1]
-    if code == "UNKNOWN" and _EMULATOR_NO_FAMILY in message:
+    if code in {"INTERNAL", "UNKNOWN"} and _EMULATOR_NO_FAMILY in message:
         code = "NOT_FOUND"
     return code, message
 

@@ -13,8 +13,9 @@ Everything here blocks: call it on one thread of its own. Several collectors may
 import json
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -72,11 +73,7 @@ class Spooled:
 
 
 class Spool:
-    """One collector's end of the spool file.
-
-    Attributes:
-        collector: id of this run.
-    """
+    """One collector's end of the spool file."""
 
     def __init__(self, path: Path, collector: str, limit_bytes: int) -> None:
         """Name the file; nothing is opened yet.
@@ -86,8 +83,8 @@ class Spool:
             collector: id of this run.
             limit_bytes: of the file; from there on nothing is appended.
         """
-        self.collector = collector
         self._path = path
+        self._collector = collector
         self._limit_bytes = limit_bytes
         self._ownership = Ownership(path)
         self._opened: sqlite3.Connection | None = None
@@ -102,7 +99,7 @@ class Spool:
         """
         db = sqlfile.connect(self._path, create=True)
         try:
-            self._ownership.take(self.collector)
+            self._ownership.take(self._collector)
             with sqlfile.translated(self._path), sqlfile.transaction(db):
                 for statement in (_QUEUES, _SPOOLED, _BY_QUEUE):
                     db.execute(statement)
@@ -114,9 +111,9 @@ class Spool:
 
     def close(self) -> None:
         """Close the file and free the lock; rows that still wait can be adopted from then on."""
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
+        db, self._opened = self._opened, None
+        if db is not None:
+            db.close()
         self._ownership.give_up()
 
     def append(self, backend: str, rows: Sequence[tuple[str, Record]], captured: Mapping[str, int]) -> None:
@@ -155,13 +152,11 @@ class Spool:
         with sqlfile.translated(self._path):
             heads = self._db().execute(
                 "SELECT id, target FROM queues WHERE holder = ? AND backend = ? ORDER BY target, id",
-                (self.collector, backend),
+                (self._collector, backend),
             )
-            return {
-                table: rows
-                for table, queues in groupby(heads.fetchall(), key=lambda head: head[1])
-                if (rows := self._head(table, [queue for queue, _ in queues], limit))
-            }
+            by_table = groupby(heads.fetchall(), key=itemgetter(1))
+            given = {table: self._head(table, [queue for queue, _ in queues], limit) for table, queues in by_table}
+            return {table: rows for table, rows in given.items() if rows}
 
     def acknowledge(self, backend: str, rowids: Iterable[int], acknowledged: Mapping[str, int]) -> None:
         """Let go of the rows that the store has.
@@ -184,7 +179,7 @@ class Spool:
             db.executemany(
                 "UPDATE queues SET acknowledged = max(coalesce(acknowledged, ?1), ?1) "
                 "WHERE collector = ?2 AND backend = ?3 AND target = ?4",
-                [(epoch, self.collector, backend, table) for table, epoch in acknowledged.items()],
+                [(epoch, self._collector, backend, table) for table, epoch in acknowledged.items()],
             )
             self._forget_empty(db)
         self._shipped.clear()
@@ -196,13 +191,13 @@ class Spool:
             Rows that this collector ships from now on.
 
         Raises:
-            StoreUnavailable: locked for over 5 s, or disk full; nothing was adopted.
+            SpoolFull: the disk is full; StoreUnavailable: locked for over 5 s. The rest is adopted by the next call.
         """
         with sqlfile.translated(self._path):
             holders = {holder for (holder,) in self._db().execute("SELECT DISTINCT holder FROM queues").fetchall()}
         adopted = 0
         # A lock without a queue is left by a collector that died before its first row, or by an adopter that died here.
-        for holder in sorted((holders | self._ownership.names()) - {self.collector}):
+        for holder in sorted((holders | self._ownership.names()) - {self._collector}):
             with self._ownership.of_the_dead(holder) as is_dead:
                 if is_dead:
                     adopted += self._inherit(holder)
@@ -213,17 +208,17 @@ class Spool:
         with sqlfile.translated(self._path):
             db = self._db()
             found = db.execute(
-                "SELECT backend, target, captured, count(spooled.id), min(spooled.id) "
+                "SELECT backend, captured, count(spooled.id), min(spooled.id) "
                 "FROM queues JOIN spooled ON queue = queues.id WHERE holder = ? GROUP BY queues.id",
-                (self.collector,),
+                (self._collector,),
             ).fetchall()
-            waiting: dict[str, int] = {}
-            for backend, _, _, count, _ in found:
-                waiting[backend] = waiting.get(backend, 0) + count
-            # Queues without a captured epoch hold no depth rows; a queue is in the order of its epochs.
-            first = [oldest for _, _, captured, _, oldest in found if captured is not None]
+            waiting = Counter[str]()
+            for backend, _, count, _ in found:
+                waiting[backend] += count
+            # A queue is in the order of its epochs; those without a captured epoch hold no depth rows.
+            first = [rowid for _, captured, _, rowid in found if captured is not None]
             keys = [db.execute("SELECT row_key FROM spooled WHERE id = ?", (rowid,)).fetchone()[0] for rowid in first]
-            return SpoolStats(waiting, min((rowkey.decode(key)[0] for key in keys), default=None), _used_bytes(db))
+            return SpoolStats(waiting, min((rowkey.decode(key)[0] for key in keys), default=None), _bytes(db)[0])
 
     def _db(self) -> sqlite3.Connection:
         if self._opened is None:
@@ -240,13 +235,17 @@ class Spool:
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
                     raise
+                # Where the file has free pages for it, the log can be emptied into it: the next try then has room.
+                with suppress(sqlite3.OperationalError):
+                    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                 raise SpoolFull(f"{self._path}: {error}: free disk space under {self._path.parent}") from error
 
     def _check_room(self, db: sqlite3.Connection) -> None:
-        if _used_bytes(db) >= self._limit_bytes:
+        used, free = _bytes(db)
+        if used >= self._limit_bytes:
             said = f"spool {self._path} has reached its {self._limit_bytes:,} bytes"
             raise SpoolFull(f"{said}: see why the store takes no rows, or raise SPOOL_MAX_MB")
-        free = shutil.disk_usage(self._path.parent).free
+        free += shutil.disk_usage(self._path.parent).free
         if free < _RESERVE_BYTES:
             said = f"spool {self._path}: of the disk {free:,} bytes are left, {_RESERVE_BYTES:,} are kept for deletes"
             raise SpoolFull(f"{said}: free disk space under {self._path.parent}")
@@ -255,7 +254,7 @@ class Spool:
         found: list[tuple[int]] = db.execute(
             "INSERT INTO queues (collector, holder, backend, target, captured) VALUES (?1, ?1, ?2, ?3, ?4) "
             "ON CONFLICT DO UPDATE SET holder = ?1, captured = coalesce(?4, captured) RETURNING id",
-            (self.collector, backend, table, captured),
+            (self._collector, backend, table, captured),
         ).fetchall()
         return found[0][0]
 
@@ -277,7 +276,7 @@ class Spool:
             [count] = db.execute(
                 "SELECT count(*) FROM spooled WHERE queue IN (SELECT id FROM queues WHERE holder = ?)", (holder,)
             ).fetchone()
-            db.execute("UPDATE queues SET holder = ? WHERE holder = ?", (self.collector, holder))
+            db.execute("UPDATE queues SET holder = ? WHERE holder = ?", (self._collector, holder))
             self._forget_empty(db)
         return int(count)
 
@@ -286,7 +285,7 @@ class Spool:
         db.execute(
             "DELETE FROM queues WHERE holder = ?1 AND collector <> ?1 "
             "AND NOT EXISTS (SELECT 1 FROM spooled WHERE queue = queues.id)",
-            (self.collector,),
+            (self._collector,),
         )
 
 
@@ -294,8 +293,9 @@ def _packed(record: Record) -> str:
     return json.dumps(dict(record.columns), ensure_ascii=False, separators=(",", ":"))
 
 
-def _used_bytes(db: sqlite3.Connection) -> int:
+def _bytes(db: sqlite3.Connection) -> tuple[int, int]:
+    """Measure the file: bytes in use, and bytes of rows that have left."""
     pages, free, size = (
-        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
     )
-    return int((pages - free) * size)
+    return (pages - free) * size, free * size

@@ -1,6 +1,8 @@
 """The stores under test."""
 
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -47,3 +49,42 @@ async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
 async def store(open_store: Opener) -> Store:
     """One store of each backend."""
     return await open_store()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 48 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", place], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"A FULL DISK IS NOT TESTED: this user may not mount a small one ({mounted.stderr.strip()})")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.fixture
+def read_only_disk(small_disk: Path) -> Path:
+    """A disk that nobody can write."""
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    return small_disk
+
+
+@pytest.fixture
+def junk(small_disk: Path) -> Path:
+    """Name a file that takes what is left of the small disk once it is filled by `fill`."""
+    return small_disk / "junk"
+
+
+@pytest.fixture
+def fill(junk: Path) -> Callable[[], None]:
+    """Let another program take what is left of the small disk."""
+
+    def take() -> None:
+        with junk.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(bytes(2**16)):
+                pass
+
+    return take

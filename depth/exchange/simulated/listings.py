@@ -9,6 +9,7 @@ from depth.exchange.simulated.source import SCALE, Listing, decimal_text, scaled
 PRICES: Mapping[str, str] = {"BTC/USDT": "90538.46", "ETH/USDT": "3104.27"}
 QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "DAI", "USD", "EUR", "BTC", "ETH", "BNB")
 _OTHER_PRICE = "100"
+_FEWEST_TICKS = 100_000
 _WEIGHT_LIMIT = 6_000
 
 
@@ -34,7 +35,9 @@ def listing(symbol: str) -> tuple[Listing, int]:
     tick_decimals = 2 if name in PRICES else min(8, max(0, 6 - magnitude))
     lot_decimals = min(8, max(0, magnitude + 1))
     tick = 10 ** (8 - tick_decimals)
-    return Listing(base, quote, tick, 10 ** (8 - lot_decimals)), max(tick, price // tick * tick)
+    if price < _FEWEST_TICKS * tick:
+        raise UsageError(f"{symbol}: the price has too few steps of 0.00000001: name one of 0.001 or more")
+    return Listing(base, quote, tick, 10 ** (8 - lot_decimals)), price // tick * tick
 
 
 def split(market: str) -> str:

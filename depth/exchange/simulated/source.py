@@ -27,8 +27,8 @@ def scaled(decimal: str) -> int:
         ValueError: no decimal number, or more decimals than 8 that are not zero.
     """
     whole, _, fraction = decimal.partition(".")
-    if fraction[8:].strip("0"):
-        raise ValueError(f"{decimal} has more than 8 decimals")
+    if not whole.isdecimal() or fraction[8:].strip("0"):
+        raise ValueError(f"{decimal!r} is no decimal number of at most 8 decimals")
     return int(whole + fraction[:8].ljust(8, "0"))
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,9 +139,12 @@ async def events(
     return received
 
 
-async def all_events(socket: aiohttp.ClientWebSocketResponse, exchange: SimulatedExchange) -> list[dict[str, Any]]:
-    """Receive everything that a finite source has."""
+async def all_events(
+    socket: aiohttp.ClientWebSocketResponse, exchange: SimulatedExchange, number: int = 1
+) -> list[dict[str, Any]]:
+    """Receive everything that a finite source sends to the n-th socket."""
     received: list[dict[str, Any]] = []
-    while not exchange.state.finished or len(received) < sum(exchange.state.sent.values()):
-        received += await events(socket, 1)
+    while not exchange.state.finished or len(received) < exchange.state.sent[number]:
+        with suppress(TimeoutError):
+            received += await events(socket, 1, 0.1)
     return received
