@@ -1,0 +1,49 @@
+# Needs Python 3.11 or newer, make and a package index; everything else is installed into .venv.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+RUN := $(BIN)/python
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+
+.PHONY: setup demo test lint bench up down lock clean
+
+setup: .venv/.ready
+
+# uv, since the pip that comes with Python 3.11 cannot install a hashed lock that has extras; byte code, since importing
+# ccxt without it takes 5 s.
+.venv/.ready: requirements-dev.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11") if sys.version_info < (3, 11) else 0'
+	test -x $(RUN) || $(PYTHON) -m venv .venv
+	$(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(RUN) --allow-empty-requirements requirements-dev.lock
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(RUN) --editable .
+	touch $@
+
+demo: setup
+	$(RUN) deploy/local/demo.py
+
+test: setup
+	$(RUN) -m pytest -n 2 --dist worksteal
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+
+bench: setup
+	$(RUN) -m benchmarks
+
+lock: setup
+	$(BIN)/uv pip compile $(LOCK) --group build --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) --group build --group dev --constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+
+up: setup
+	$(RUN) deploy/local/stack.py up
+
+down: setup
+	$(RUN) deploy/local/stack.py down
+
+clean:
+	rm -rf .venv data .hypothesis .mypy_cache .ruff_cache

@@ -47,4 +47,6 @@ def bounds(start: int, end: int) -> tuple[str, str]:
     Returns:
         First key inclusive and last key exclusive, as a scan takes them: the first belongs to the newest epoch.
     """
-    return f"{_INVERSE - (end - 1):010d}", f"{_INVERSE - start + 1:010d}"
+    newest, oldest = min(end - 1, _INVERSE), max(start, 0)
+    # "$" follows "#": behind every key of the oldest epoch, before the next older one's.
+    return f"{_INVERSE - newest:010d}", f"{_INVERSE - oldest:010d}$"

@@ -132,7 +132,7 @@ resting = st.integers(0, 2**160 - 1).map(_resting)
 
 
 @st.composite
-def streams(draw: st.DrawFn, max_events: int = 25, *, microseconds: bool | None = None) -> Stream:
+def streams(draw: st.DrawFn, max_events: int = 16, *, microseconds: bool | None = None) -> Stream:
     """Draw a stream: an opening book and events with contiguous ids of random spans.
 
     Times lie on a 100 ms grid with quiet stretches, equal times and steps back. There are deletes of unknown prices,

@@ -32,11 +32,16 @@ AGAINST_STREAMS = settings(
 )
 
 
+def recorded(name: str) -> recordings.Recording:
+    """Load a recording, or skip the calling test where there are none."""
+    recordings.require()
+    return recordings.load(name)
+
+
 @cache
 def sampled(name: str) -> Sampled:
     """Sample a recording at the default shape, once."""
-    recordings.require()
-    recording = recordings.load(name)
+    recording = recorded(name)
     return oracle.sample(recording.events, recording.snapshot, SHAPE)
 
 
@@ -52,8 +57,7 @@ class Top(NamedTuple):
 @cache
 def golden_tops() -> list[Top]:
     """Return every applied event's `Top` with the latest bookTicker of an id up to the event's."""
-    recordings.require()
-    recording = recordings.load(recordings.GOLDEN)
+    recording = recorded(recordings.GOLDEN)
     tickers = list(recording.bookticker())
     ids = [ticker["u"] for ticker in tickers]
     book = OracleBook(recording.snapshot)
@@ -96,7 +100,7 @@ ORDERS: dict[str, Callable[[list[Level]], list[Level]]] = {
 @cache
 def window_levels(name: str) -> dict[int, list[Level]]:
     """Return the levels that each row of a covered recording sums, in the order of the book's dicts."""
-    recording = recordings.load(name)
+    recording = recorded(name)
     rows_by_id: dict[int, list[int]] = {}
     for epoch, row in sampled(name).rows.items():
         rows_by_id.setdefault(row.update_id, []).append(epoch)
@@ -131,8 +135,7 @@ def whole_sums(levels: Sequence[Level]) -> list[int]:
 
 def verified() -> recordings.Recording:
     """Return the recording with a second snapshot."""
-    recordings.require()
-    return recordings.load(recordings.VERIFIED)
+    return recorded(recordings.VERIFIED)
 
 
 def second_snapshot() -> recordings.Json:
@@ -175,7 +178,7 @@ class TestAgainstBookTicker:
     def test_both_wrong_best_bids_lie_outside_the_known_range(self) -> None:
         """What the book gets wrong is below the anchor's last bid, so no row can hold it."""
         wrong = [top.book[0] for top in golden_tops() if top.book != top.ticker]
-        assert oracle.known_range(recordings.load(recordings.GOLDEN).snapshot).low_bid == LOWEST_KNOWN_BID
+        assert oracle.known_range(recorded(recordings.GOLDEN).snapshot).low_bid == LOWEST_KNOWN_BID
         assert all(best < LOWEST_KNOWN_BID for best in wrong)
 
     def test_every_row_has_the_exchanges_best_prices(self) -> None:
@@ -187,8 +190,7 @@ class TestAgainstBookTicker:
 
     def test_the_derived_book_equals_every_bookticker_of_its_own_ids(self) -> None:
         """450 tickers carry the u of an event; all agree in price and amount."""
-        recordings.require()
-        recording = recordings.load(recordings.DERIVED)
+        recording = recorded(recordings.DERIVED)
         tickers = {ticker["u"]: ticker for ticker in recording.bookticker()}
         book = OracleBook(recording.snapshot)
         agree = [
@@ -287,7 +289,7 @@ class TestKnownRangeOfTheGoldenRecording:
 
     def test_the_chain_starts_with_the_straddling_event(self) -> None:
         """No received event has u == lastUpdateId; U=50093239208 straddles it and starts the chain."""
-        recording = recordings.load(recordings.GOLDEN)
+        recording = recorded(recordings.GOLDEN)
         last = recording.snapshot["lastUpdateId"]
         assert last not in {e["u"] for e in recording.events}
         first = next(e for e in recording.events if e["u"] > last)
@@ -299,8 +301,7 @@ class TestOtherRecordings:
 
     def test_the_shallow_snapshot_never_covers_the_window(self) -> None:
         """50 levels a side reach 6 of 40 buckets after every event, and its one row says so."""
-        recordings.require()
-        recording = recordings.load(recordings.SHALLOW)
+        recording = recorded(recordings.SHALLOW)
         known = oracle.known_range(recording.snapshot)
         book = OracleBook(recording.snapshot)
         for e in recording.events:

@@ -266,10 +266,8 @@ class Spool:
                 (queue, limit + len(self._shipped)),
             )
             found += [row for row in head.fetchall() if row[0] not in self._shipped]
-        found.sort(key=itemgetter(0))
-        return [
-            Spooled(rowid, table, Record(key, json.loads(text), version)) for rowid, key, text, version in found[:limit]
-        ]
+        oldest = sorted(found, key=itemgetter(0))[:limit]
+        return [Spooled(rowid, table, Record(key, json.loads(text), version)) for rowid, key, text, version in oldest]
 
     def _inherit(self, holder: str) -> int:
         with self._transaction() as db:

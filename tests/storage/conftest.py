@@ -1,6 +1,7 @@
 """The stores under test."""
 
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,8 +10,10 @@ from uuid import uuid4
 import pytest
 
 from depth.storage.base import Store
+from depth.storage.spool import Spool
 from depth.storage.sqlite import SqliteStore
 from tests import emulator
+from tests.spooling import COLLECTOR
 
 Opener = Callable[[], Awaitable[Store]]
 
@@ -88,3 +91,46 @@ def fill(junk: Path) -> Callable[[], None]:
                 pass
 
     return take
+
+
+@pytest.fixture
+def spool_path(tmp_path: Path) -> Path:
+    """A spool file that is not there, nor its folders."""
+    return tmp_path / "new" / "folders" / "spool.db"
+
+
+@pytest.fixture
+def open_spool(spool_path: Path) -> Iterator[Callable[..., Spool]]:
+    """Open the spool as `collector`, in this process."""
+    opened: list[Spool] = []
+
+    def opener(collector: str = "me", limit_bytes: int = 2**30, at: Path = spool_path) -> Spool:
+        spool = Spool(at, collector, limit_bytes)
+        spool.open()
+        opened.append(spool)
+        return spool
+
+    yield opener
+    for spool in opened:
+        spool.close()
+
+
+@pytest.fixture
+def collect(spool_path: Path) -> Iterator[Callable[[str, int, str], subprocess.Popen[str]]]:
+    """Run collectors as processes."""
+    children: list[subprocess.Popen[str]] = []
+
+    def run(collector: str, rows: int, then: str) -> subprocess.Popen[str]:
+        child = subprocess.Popen(
+            [sys.executable, "-c", COLLECTOR, spool_path, collector, str(rows), then],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        children.append(child)
+        return child
+
+    yield run
+    for child in children:
+        with child:
+            child.kill()

@@ -209,6 +209,18 @@ async def test_after_a_bulk_that_fails_whole_the_rest_is_not_sent(
     assert outcome.failures[4].startswith("not sent")
 
 
+async def test_a_slow_store_gets_less_and_what_it_took_is_told(
+    store: BigtableStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a caller that gives up after 15 s would send the same rows for ever."""
+    monkeypatch.setattr(bigtable, "_BULK_ROWS", 2)
+    monkeypatch.setattr(bigtable, "_WRITE_SECONDS", 0.0)
+    await store.ensure_table(T, ["price"])
+    outcome = await store.write(T, [row(key=str(key)) for key in range(5)])
+    assert outcome.acknowledged == (0, 1)
+    assert outcome.failures == dict.fromkeys([2, 3, 4], "not sent: the store is slow")
+
+
 @pytest.mark.parametrize("environment", ["", "127.0.0.1:1"])
 async def test_the_argument_and_not_the_environment_names_the_emulator(
     store: BigtableStore, monkeypatch: pytest.MonkeyPatch, environment: str

@@ -1,8 +1,9 @@
 """A client that knows no more than Binance's documentation, and the helpers around it."""
 
+import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,7 +87,9 @@ class Client:
 
     async def open(self, path: str = f"/ws/{FAST}", **options: Any) -> aiohttp.ClientWebSocketResponse:
         """Connect a stream."""
-        socket = await self.session.ws_connect(self.exchange.ws_url + path, timeout=_close_soon(), **options)
+        socket: aiohttp.ClientWebSocketResponse = await self.session.ws_connect(
+            self.exchange.ws_url + path, timeout=_close_soon(), **options
+        )
         self._sockets.append(socket)
         return socket
 
@@ -140,11 +143,12 @@ async def events(
 
 
 async def all_events(
-    socket: aiohttp.ClientWebSocketResponse, exchange: SimulatedExchange, number: int = 1
+    socket: aiohttp.ClientWebSocketResponse, exchange: SimulatedExchange, early: Sequence[dict[str, Any]] = ()
 ) -> list[dict[str, Any]]:
-    """Receive everything that a finite source sends to the n-th socket."""
-    received: list[dict[str, Any]] = []
-    while not exchange.state.finished or len(received) < exchange.state.sent[number]:
-        with suppress(TimeoutError):
-            received += await events(socket, 1, 0.1)
+    """Receive everything that a finite source sends to the first socket; `early` has been received before."""
+    received = list(early)
+    async with asyncio.timeout(20):
+        while not exchange.state.finished or len(received) < exchange.state.sent[1]:
+            with suppress(TimeoutError):
+                received += await events(socket, 1, 0.1)
     return received

@@ -47,7 +47,7 @@ def test_shorter_text_is_the_same_number(text: str, value: int) -> None:
 
 @pytest.mark.parametrize("text", ["0.123456789", "x", "", "-1", "1.x"])
 def test_text_that_cannot_be_kept_exactly_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="decimal|invalid literal"):
+    with pytest.raises(ValueError, match=r"decimal|invalid literal"):
         scaled(text)
 
 

@@ -1,5 +1,6 @@
 """From events to one socket's frames."""
 
+import itertools
 import json
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_merging_loses_nothing_and_keeps_the_order(slots: list[int], batch: int)
     frames = sent(outgoing, slots) + [json.loads(frame) for frame in outgoing.flush()]
     told = [price for frame in frames for price, _ in sorted(frame["b"])]
     assert told == [json.loads(event(slot).payload)["b"][0][0] for slot in slots]
-    assert all(early["u"] < late["U"] for early, late in zip(frames, frames[1:], strict=False))
+    assert all(early["u"] < late["U"] for early, late in itertools.pairwise(frames))
 
 
 def test_dropped_events_are_not_sent() -> None:

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from simulated_client import START
 
-from depth.exchange.simulated import SyntheticSource
+from depth.exchange.simulated import Diff, SyntheticSource
 from depth.exchange.simulated.playing import Pace, Play
 
 
@@ -105,13 +106,11 @@ def test_a_stale_body_is_older_than_every_event() -> None:
 
 def test_a_source_that_ends_ends_the_play() -> None:
     class Short(SyntheticSource):
-        def diffs(self, market: str) -> Iterator[object]:  # type: ignore[override]
-            for diff, _ in zip(super().diffs(market), range(3), strict=False):
-                yield diff
+        def diffs(self, market: str) -> Iterator[Diff]:
+            yield from islice(SyntheticSource.diffs(self, market), 3)
 
-    source = SyntheticSource(start=START)
-    short = Short(start=START)
-    market = Play(short, source.listings[0])
+    source = Short(start=START)
+    market = Play(source, source.listings[0])
     assert len(market.due(START + 10_000)) == 3
     assert market.ended
     assert market.next_time is None

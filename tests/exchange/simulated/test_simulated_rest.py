@@ -75,7 +75,7 @@ async def test_exchange_info_describes_markets_as_binance_does() -> None:
         filters = {entry["filterType"]: entry for entry in market["filters"]}
         assert filters["PRICE_FILTER"]["tickSize"] == "0.01000000"
         assert filters["LOT_SIZE"]["stepSize"] == "0.00010000"
-        assert [limit["rateLimitType"] for limit in body["rateLimits"]][0] == "REQUEST_WEIGHT"
+        assert next(limit["rateLimitType"] for limit in body["rateLimits"]) == "REQUEST_WEIGHT"
         _, body, _ = await talking.get("/api/v3/exchangeInfo", symbols='["BTCUSDT","ETHUSDT"]')
         assert len(body["symbols"]) == 2
         assert len((await talking.get("/api/v3/exchangeInfo"))[1]["symbols"]) == 2
