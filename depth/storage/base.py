@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from depth.record import Record as Record
+from depth.record import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,9 @@ from google.cloud.bigtable.data.row_filters import (
 )
 
 from depth.errors import MalformedRow, StoreUnavailable
+from depth.record import Record
 from depth.storage import bigtable_client
-from depth.storage.base import Record, Written
+from depth.storage.base import Written
 from depth.storage.bigtable_errors import Instance, status, translate, translated
 from depth.tables import FAMILY
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from depth.errors import StoreRefused
+from depth.record import Record
 from depth.storage import sqlfile
-from depth.storage.base import Record, Written
+from depth.storage.base import Written
 
 _KEY = "row_key"
 _PAGE_ROWS = 1_000

@@ -13,8 +13,8 @@ from google.cloud.bigtable.data import RetryExceptionGroup, SetCell
 from google.cloud.bigtable_admin_v2.types import Table
 
 from depth.errors import StoreRefused, StoreUnavailable
+from depth.record import Record
 from depth.storage import bigtable, bigtable_client
-from depth.storage.base import Record
 from depth.storage.bigtable import BigtableStore
 from depth.storage.bigtable_errors import Instance, status, translate
 from tests import emulator

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from depth.errors import StoreRefused, StoreUnavailable
+from depth.record import Record
 from depth.storage import sqlfile
-from depth.storage.base import Record
 from depth.storage.sqlite import SqliteStore
 
 T = "binance_btc_depth"
@@ -181,7 +181,7 @@ async def test_a_reader_between_two_pages_holds_no_snapshot(store: SqliteStore, 
 def test_eight_processes_may_begin_one_file(path: Path) -> None:
     code = (
         "import asyncio, sys\nfrom pathlib import Path\n"
-        "from depth.storage.base import Record\nfrom depth.storage.sqlite import SqliteStore\n"
+        "from depth.record import Record\nfrom depth.storage.sqlite import SqliteStore\n"
         "async def main():\n"
         " store = SqliteStore(Path(sys.argv[1]))\n"
         f" await store.ensure_table('{T}', ['price', sys.argv[2]])\n"

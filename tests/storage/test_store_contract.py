@@ -8,7 +8,8 @@ import pytest
 
 from depth import rowkey
 from depth.errors import StoreRefused
-from depth.storage.base import Record, Store
+from depth.record import Record
+from depth.storage.base import Store
 from depth.tables import DEPTH_COLUMNS
 
 T = "binance_btc_depth"
