@@ -9,6 +9,7 @@ minutes. The whole book is known: more than 6,000 levels a side.
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from depth.errors import UsageError
 from depth.exchange.simulated.book import Book
@@ -89,4 +90,9 @@ class SyntheticSource:
 
     def _walk(self, market: str) -> Walk:
         found, price = self._openings[market]
-        return Walk(random.Random(f"{self.seed}:{market}"), price, found.tick, found.lot)  # noqa: S311 - a market, no secret
+        return _opened(f"{self.seed}:{market}", price, found.tick, found.lot).copy()
+
+
+@lru_cache(maxsize=32)
+def _opened(seed: str, price: int, tick: int, lot: int) -> Walk:
+    return Walk(random.Random(seed), price, tick, lot)  # noqa: S311 - a market, no secret

@@ -3,6 +3,7 @@
 import math
 import random
 from bisect import bisect_left
+from copy import copy
 
 from depth.exchange.simulated.source import SCALE, SLOT_MS, Level
 
@@ -41,6 +42,12 @@ class Side:
         self.keys: list[int] = []
         self.amounts: dict[int, int] = {}
         self.changes: dict[int, int] = {}
+
+    def copy(self) -> "Side":
+        """Return an independent side of the same state."""
+        twin = Side(self.sign)
+        twin.keys, twin.amounts, twin.changes = self.keys.copy(), self.amounts.copy(), self.changes.copy()
+        return twin
 
     def put(self, key: int, amount: int) -> None:
         """Add a level that is not there."""
@@ -84,6 +91,14 @@ class Walk:
                 keys.append(keys[-1] - self._gap())
             side.keys = keys[::-1]
             side.amounts = {key * side.sign: self._amount(rank) for rank, key in enumerate(keys)}
+
+    def copy(self) -> "Walk":
+        """Return an independent walk that will go the same way."""
+        twin = copy(self)
+        twin.bids, twin.asks = self.bids.copy(), self.asks.copy()
+        draw = twin._draw = random.Random()  # noqa: S311, SLF001 - a market, no secret; own class
+        draw.setstate(self._draw.getstate())
+        return twin
 
     def step(self) -> tuple[list[Level], list[Level], int]:
         """Live through one slot.
