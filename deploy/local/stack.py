@@ -71,6 +71,10 @@ def up() -> int:
 def down() -> int:
     """Stop what `up` started, the newest first; give the exit code."""
     pids: dict[str, int] = json.loads(PIDS.read_text()) if PIDS.exists() else {}
+    if "worker" in pids:
+        # A worker that ends kills its flows at once; asked first, they commit, ship and say what they did.
+        for flow in children(pids["worker"]):
+            stop("flow", flow)
     for name, pid in reversed(pids.items()):
         stop(name, pid)
     PIDS.unlink(missing_ok=True)
@@ -98,6 +102,14 @@ def stop(name: str, pid: int) -> None:
         if gone(pid, patience):
             return
     say(f"{name} ({pid}) does not end")
+
+
+def children(pid: int) -> list[int]:
+    """Give the processes that a process has started; each leads a group of its own."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
 
 
 def gone(pid: int, seconds: float) -> bool:
