@@ -297,13 +297,8 @@ def _row(book: OracleBook, known: KnownRange, shape: Shape, moment: _Moment) -> 
         return "one-sided"
     if best_bid >= best_ask:
         return "crossed"
-    bids, asks = book.bids, book.asks
-    if known.low_bid is not None:
-        bids = {price: amount for price, amount in bids.items() if price >= known.low_bid}
-    if known.high_ask is not None:
-        asks = {price: amount for price, amount in asks.items() if price <= known.high_ask}
-    bid_buckets = buckets(bids, best_bid, known.low_bid, shape)
-    ask_buckets = buckets(asks, best_ask, known.high_ask, shape)
+    bid_buckets = buckets(book.bids, best_bid, known.low_bid, shape)
+    ask_buckets = buckets(book.asks, best_ask, known.high_ask, shape)
     return OracleRow(
         epoch=moment.epoch,
         best_bid=best_bid,
@@ -336,13 +331,18 @@ def index(best: Decimal, price: Decimal, step: float) -> int:
 
 
 def buckets(levels: Side, best: Decimal, edge: Decimal | None, shape: Shape) -> list[float | None]:
-    """Return one side's values; None from the bucket of the edge price on (DESIGN 3, Known range and Buckets)."""
+    """Return one side's values; None from the bucket of the edge price on (DESIGN 3, Known range and Buckets).
+
+    All levels lie on one side of the best, so a level farther from it than the edge is beyond the known range.
+    """
     known = shape.steps if edge is None else min(shape.steps, index(best, edge, shape.step))
     totals = [Decimal(0)] * shape.steps
     # Only to be quick: |price - best| > best * (e^2w - 1) puts |ln(best) - ln(price)| over 2w, twice the window.
-    far = best * Decimal(math.expm1(2 * shape.step * shape.steps))
+    farthest = best * Decimal(math.expm1(2 * shape.step * shape.steps))
+    if edge is not None:
+        farthest = min(farthest, abs(edge - best))
     for price, amount in levels.items():
-        if abs(price - best) > far:
+        if abs(price - best) > farthest:
             continue
         place = index(best, price, shape.step)
         if place < shape.steps:

@@ -10,12 +10,22 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from oracle import Body, Event
+
+from tests.oracle import Body, Event
 
 TICK = Decimal("0.5")
 """At prices about 100,000 a tick is a quarter of a bucket of 0.00002, and 0.01 units at half ticks are half cents."""
 STEP = 0.00002
+
+SETTINGS = settings(
+    deadline=None,
+    max_examples=25,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+"""For tests over whole streams. Without the explain phase, which takes minutes on these and outlives a test's time."""
 
 ONE_SOCKET = ((0,), (1,))
 BOTH_SOCKETS = ((0, 1),)
@@ -205,8 +215,9 @@ def _pairs(levels: dict[int, tuple[str, Spelling]], *, reverse: bool) -> list[li
 
 
 def anchors(stream: Stream, max_levels: int = 30) -> st.SearchStrategy[Body]:
-    """Draw a REST body of a stream: at any of its update ids, cut to 1..`max_levels` levels a side."""
-    update_ids = st.integers(stream.opening["lastUpdateId"], stream.events[-1]["u"])
+    """Draw a REST body of a stream: at any update id, often an early one, cut to 1..`max_levels` levels a side."""
+    first, last = stream.opening["lastUpdateId"], stream.events[-1]["u"]
+    update_ids = st.integers(first, stream.events[0]["u"]) | st.integers(first, last)
     return st.builds(stream.body_at, update_ids, st.integers(1, max_levels))
 
 

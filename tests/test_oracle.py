@@ -13,13 +13,12 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import hypothesis
-import oracle
 import pytest
-import recordings
-import strategies
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from oracle import HoleError, KnownRange, NaiveBook, OracleBook, Sampled, Shape
+
+from tests import oracle, recordings, strategies
+from tests.oracle import HoleError, KnownRange, NaiveBook, OracleBook, Sampled, Shape
 
 SHAPE = Shape(step=0.00002, steps=40)
 LOWEST_KNOWN_BID = Decimal("61631.55")
@@ -27,9 +26,6 @@ LOWEST_KNOWN_BID = Decimal("61631.55")
 CENT = 10**14
 """A cent in units of 1e-16, the product of two numbers of 8 decimals."""
 WINDOW = SHAPE.step * SHAPE.steps
-AGAINST_STREAMS = settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
 
 
 def recorded(name: str) -> recordings.Recording:
@@ -150,7 +146,7 @@ def find(condition: Callable[[Sampled], bool]) -> None:
     hypothesis.find(
         strategies.streams().flatmap(lambda stream: st.tuples(st.just(stream), strategies.anchors(stream))),
         lambda drawn: condition(oracle.sample(drawn[0].events, drawn[1], SHAPE)),
-        settings=settings(AGAINST_STREAMS, max_examples=2000, phases=[Phase.generate]),
+        settings=settings(strategies.SETTINGS, max_examples=2000, phases=[Phase.generate]),
     )
 
 
@@ -492,23 +488,23 @@ class TestAgainstStreams:
     """Streams made from a whole book: what a truncated anchor claims to know is held against it."""
 
     @given(strategies.streams())
-    @AGAINST_STREAMS
+    @strategies.SETTINGS
     def test_both_books_are_the_same_after_any_stream(self, stream: strategies.Stream) -> None:
         """The book by Binance's rule and the naive one hold the same levels."""
         book = oracle.book_at(stream.events, stream.opening, stream.events[-1]["u"])
         assert NaiveBook(stream.opening).apply_all(stream.events) == (book.bids, book.asks)
 
     @given(st.data(), strategies.streams())
-    @AGAINST_STREAMS
+    @strategies.SETTINGS
     def test_rows_of_a_truncated_anchor_never_lie(self, data: st.DataObject, stream: strategies.Stream) -> None:
         """Every value that a row of any anchor gives is the whole book's, and no row is where the truth has none."""
-        anchor = data.draw(strategies.anchors(stream))
         truth = oracle.full_rows(stream.events, stream.opening, SHAPE)
-        for epoch, row in oracle.sample(stream.events, anchor, SHAPE).rows.items():
-            assert not oracle.disagreements(row, truth[epoch])
+        for anchor in data.draw(st.lists(strategies.anchors(stream), min_size=1, max_size=5)):
+            for epoch, row in oracle.sample(stream.events, anchor, SHAPE).rows.items():
+                assert not oracle.disagreements(row, truth[epoch])
 
     @given(st.data(), strategies.streams())
-    @AGAINST_STREAMS
+    @strategies.SETTINGS
     def test_a_new_anchor_loses_no_epoch(self, data: st.DataObject, stream: strategies.Stream) -> None:
         """Swapped at any event at or after the anchor's id, a live book has the epochs it had, and they do not lie."""
         anchor = data.draw(strategies.anchors(stream))
@@ -521,7 +517,7 @@ class TestAgainstStreams:
         assert not any(oracle.disagreements(row, truth[epoch]) for epoch, row in stored.rows.items())
 
     @given(strategies.streams())
-    @AGAINST_STREAMS
+    @strategies.SETTINGS
     def test_epochs_of_a_chain_are_contiguous(self, stream: strategies.Stream) -> None:
         """From the first to the last, every epoch has a row or a cause, never both."""
         sampling = oracle.sample(stream.events, stream.opening, SHAPE)
@@ -529,7 +525,7 @@ class TestAgainstStreams:
         assert not sampling.rows.keys() & sampling.absent.keys()
 
     @given(strategies.streams())
-    @AGAINST_STREAMS
+    @strategies.SETTINGS
     def test_streams_have_contiguous_ids_and_each_price_once(self, stream: strategies.Stream) -> None:
         """What Binance guarantees holds for made streams."""
         following = stream.opening["lastUpdateId"] + 1
@@ -539,7 +535,7 @@ class TestAgainstStreams:
             following = e["u"] + 1
 
     @given(st.data(), strategies.streams())
-    @AGAINST_STREAMS
+    @strategies.SETTINGS
     def test_deliveries_keep_each_sockets_order_and_lose_nothing(
         self, data: st.DataObject, stream: strategies.Stream
     ) -> None:
@@ -551,7 +547,7 @@ class TestAgainstStreams:
         assert {e["u"] for _, e in delivered} == {e["u"] for e in stream.events}
 
     @given(st.integers(0, 10**9), st.one_of(st.integers(0, 10**16 - 1), st.integers(0, 999).map(lambda n: n * 10**13)))
-    @AGAINST_STREAMS
+    @strategies.SETTINGS
     def test_values_are_pythons_half_even_round(self, whole: int, part: int) -> None:
         """Decimal's rounding, the oracle's, is that of Fraction, ties and all."""
         total = whole + Fraction(part, 10**16)

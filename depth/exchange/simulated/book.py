@@ -59,20 +59,19 @@ class Book:
         twin.last_id = diff.first_id + (diff.last_id - diff.first_id) * eighths // 8
         return twin
 
-    def known(self) -> tuple[list["Level"], list["Level"]]:
-        """Return the levels that a body may tell, best first.
+    def known(self, limit: int | None = None) -> tuple[list["Level"], list["Level"]]:
+        """Return the levels that a body may tell, best first, at most so many a side.
 
         A book with edges tells only what lies between them, and as many bids as asks: a client takes the side with
         fewer levels as complete.
         """
         low, high = self.bid_edge, self.ask_edge
-        bids = sorted(self.bids.items() if low is None else [(p, a) for p, a in self.bids.items() if p >= low])
-        asks = sorted(self.asks.items() if high is None else [(p, a) for p, a in self.asks.items() if p <= high])
-        bids.reverse()
-        if low is None and high is None:
-            return bids, asks
-        levels = min(len(bids), len(asks))
-        return bids[:levels], asks[:levels]
+        bids = sorted((p for p in self.bids if low is None or p >= low), reverse=True)
+        asks = sorted(p for p in self.asks if high is None or p <= high)
+        if low is not None or high is not None:
+            fewer = min(len(bids), len(asks))
+            limit = fewer if limit is None else min(limit, fewer)
+        return [(p, self.bids[p]) for p in bids[:limit]], [(p, self.asks[p]) for p in asks[:limit]]
 
 
 def _set(side: dict[int, int], levels: Iterable["Level"]) -> None:

@@ -66,11 +66,11 @@ class Connection:
         )
 
     @property
-    def backlog(self) -> int:
-        """Number of frames that wait to be sent; 0 where nothing is ever going to move."""
+    def listening(self) -> bool:
+        """It is subscribed to something and takes it at this moment."""
         faults = self._faults
-        stuck = not self.alive or faults.half_open or faults.frozen_until > self._loop.time()
-        return 0 if stuck else len(self._frames)
+        moving = self.alive and not faults.half_open and faults.frozen_until <= self._loop.time()
+        return moving and len(self.subscriptions) > 0
 
     def offer(self, diff: Diff) -> None:
         """Queue what one event means for this client."""
@@ -84,7 +84,7 @@ class Connection:
 
     async def room(self) -> None:
         """Wait until this client keeps up again."""
-        while self.backlog > _ROOM_FRAMES:
+        while self.listening and len(self._frames) > _ROOM_FRAMES:
             self._room.clear()
             await self._room.wait()
 
@@ -107,6 +107,7 @@ class Connection:
             await self._outlast(transport)
         finally:
             self.alive = False
+            self._frames.clear()
             self._changed()
             self._faults.connected, self._faults.changed = False, nothing
             await writer

@@ -31,7 +31,7 @@ class Options:
     Attributes:
         host: address to listen on.
         port: 0 = any free port.
-        speed: market seconds per second; 0 = as fast as every socket takes it, and only while somebody is subscribed.
+        speed: market seconds per second; 0 = as fast as every socket takes it, and only while somebody listens.
         start_after: play once so many sockets are subscribed; 0 = at once.
         rest_ahead_ms: how much market time the bodies are ahead of the stream (Binance: up to 300).
         cut_inside_events: bodies end inside an event wherever the next event has an inside.

@@ -151,9 +151,7 @@ class Play:
 
 def body_text(book: Book, limit: int) -> str | None:
     """Write the REST depth body of a book; None when one side has no level to tell."""
-    bids, asks = book.known()
+    bids, asks = book.known(limit)
     if not bids or not asks:
         return None
-    return (
-        f'{{"lastUpdateId":{book.last_id},"bids":[{levels_text(bids[:limit])}],"asks":[{levels_text(asks[:limit])}]}}'
-    )
+    return f'{{"lastUpdateId":{book.last_id},"bids":[{levels_text(bids)}],"asks":[{levels_text(asks)}]}}'

@@ -222,17 +222,17 @@ class SimulatedExchange:
         for play in self.plays.values():
             for diff in play.due(now):
                 self._tell(diff)
-        for connection in self._connections:
-            connection.flush(now)
         times = [play.next_time for play in self.plays.values() if play.next_time is not None]
+        for connection in self._connections:
+            connection.flush(min([now, *times]))  # where it lags, more events of a merged span may be due
         until = min([*times, now + SLOT_MS])
         wait = self._pace.seconds_until(until, self.loop_time()) if self._pace else 0.0
         await asyncio.sleep(max(0.0, min(wait, _IDLE_SECONDS if not times else wait)))
 
     async def _leap(self) -> None:
-        """Play the next event at once, as soon as every socket has room; time stands still without subscribers."""
+        """Play the next event at once, as soon as every socket has room; time stands still while nobody listens."""
         waiting = [(play.next_time, market) for market, play in self.plays.items() if play.next_time is not None]
-        if not waiting or not self._subscribed_sockets():
+        if not waiting or not any(connection.listening for connection in self._connections):
             await asyncio.sleep(_IDLE_SECONDS)
             return
         time_ms, market = min(waiting)

@@ -7,9 +7,9 @@ from copy import copy
 
 from depth.exchange.simulated.source import SCALE, SLOT_MS, Level
 
-_LEVELS = 7_500
-_FEWEST_LEVELS = 6_800
-_MOST_LEVELS = 9_500
+_LEVELS = 7_900
+_FEWEST_LEVELS = 7_600
+_MOST_LEVELS = 9_800
 _LEVELS_IN_WINDOW = 290
 _WINDOW = 0.0008
 _DENSEST_GAP_TICKS = 1.3
@@ -18,11 +18,12 @@ _MEDIAN_CHANGES = 22.3
 _SPREAD_OF_CHANGES = 1.2  # sigma of the logarithm: p95 = median * exp(1.645 * sigma)
 _MOST_CHANGES = 1_076
 _QUIET_SLOTS = 0.004
-_UNSEEN_DELETES = 0.068
+_UNSEEN_DELETES = 0.06
 _FASTEST = 0.00025  # of the price, in one slot
 _RUSHES = 1 / 2_400  # a fast move every four minutes
 _MEDIAN_NOTIONAL = 25.0
 _SPREAD_OF_NOTIONAL = 2.8
+_SIZES = 4_096  # different sizes of orders, drawn once
 
 
 class Side:
@@ -84,6 +85,7 @@ class Walk:
         self.phase_ms = draw.randrange(1, SLOT_MS)
         self.bids = Side(1)
         self.asks = Side(-1)
+        self._sizes = [draw.lognormvariate(0.0, _SPREAD_OF_NOTIONAL) for _ in range(_SIZES)]
         self._set_scale(price)
         for side, best in ((self.bids, price), (self.asks, -price - tick)):
             keys = [best]
@@ -120,7 +122,7 @@ class Walk:
         if bids.keys[-1] + asks.keys[-1] < -self._tick:
             self._close_spread(bids, asks)
         for side in (bids, asks):
-            self._tend_far_end(side, count // 8 + 1)
+            self._tend_far_end(side, count // 6 + 1)
         self._churn(count)
         changes = len(bids.changes) + len(asks.changes)
         return (
@@ -140,13 +142,13 @@ class Walk:
     def _set_scale(self, price: int) -> None:
         """Keep the density of levels and the worth of orders as the price walks."""
         self._gap_ticks = max(_DENSEST_GAP_TICKS, price * _WINDOW / self._tick / _LEVELS_IN_WINDOW)
-        self._typical_lots = math.log(_MEDIAN_NOTIONAL / (price / SCALE) / (self._lot / SCALE))
+        self._typical_lots = _MEDIAN_NOTIONAL / (price / SCALE) / (self._lot / SCALE)
 
     def _gap(self) -> int:
         return (1 + int(self._draw.expovariate(1 / (self._gap_ticks - 0.5)))) * self._tick
 
     def _amount(self, rank: int) -> int:
-        lots = 1 + int(self._draw.lognormvariate(self._typical_lots, _SPREAD_OF_NOTIONAL))
+        lots = 1 + int(self._typical_lots * self._sizes[int(self._draw.random() * _SIZES)])
         return min(lots, 10**8) * (1 + 40 // (1 + rank)) * self._lot
 
     def _move(self, taken: Side, gaining: Side, levels: int) -> None:
@@ -182,27 +184,27 @@ class Walk:
 
     def _churn(self, count: int) -> None:
         """Place, change and cancel orders, most of them near the best price, until `count` levels changed."""
-        draw = self._draw
-        sides = (self.bids, self.asks)
-        unseen = _UNSEEN_DELETES * count / max(1, count - len(self.bids.changes) - len(self.asks.changes))
+        random_share, tick = self._draw.random, self._tick
+        bids, asks = self.bids, self.asks
+        unseen = _UNSEEN_DELETES * count / max(1, count - len(bids.changes) - len(asks.changes))
+        depth = math.log(min(len(bids.keys), len(asks.keys)) - count)
         for _ in range(4 * count):
-            if len(self.bids.changes) + len(self.asks.changes) >= count:
+            if len(bids.changes) + len(asks.changes) >= count:
                 return
-            side = sides[draw.random() < 0.5]  # noqa: PLR2004
-            if draw.random() < unseen:
+            side = bids if random_share() < 0.5 else asks  # noqa: PLR2004
+            if random_share() < unseen:
                 self._delete_unseen(side)
                 continue
-            rank = int(math.exp(draw.random() * math.log(len(side.keys) - 1))) - 1
-            index = len(side.keys) - 1 - rank
-            key = side.keys[index]
-            if draw.random() < 0.55:  # noqa: PLR2004
+            rank = int(math.exp(random_share() * depth)) - 1
+            key = side.keys[-1 - rank]
+            if random_share() < 0.55:  # noqa: PLR2004
                 side.set(key, self._amount(rank))
                 continue
-            room = (key - side.keys[index - 1]) // self._tick - 1
-            if draw.random() * (room + _CROWDING * self._gap_ticks) < room:
-                side.put(key - draw.randint(1, room) * self._tick, self._amount(rank + 1))
+            room = (key - side.keys[-2 - rank]) // tick - 1
+            if random_share() * (room + _CROWDING * self._gap_ticks) < room:
+                side.put(key - (1 + int(random_share() * room)) * tick, self._amount(rank + 1))
             else:
-                side.remove(index)
+                side.remove(-1 - rank)
 
     def _delete_unseen(self, side: Side) -> None:
         """Tell of an order that came and went within the slot."""

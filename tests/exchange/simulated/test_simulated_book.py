@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from depth.exchange.simulated import Book, Diff
 from depth.exchange.simulated.source import Level, decimal_text, made, merged, restamped, scaled
 
-levels = st.dictionaries(st.integers(1, 40), st.integers(0, 3), max_size=8).map(lambda side: sorted(side.items()))
+levels = st.dictionaries(st.integers(1, 20), st.integers(0, 2), max_size=5).map(lambda side: sorted(side.items()))
 
 
 @st.composite
@@ -18,7 +18,7 @@ def stories(draw: st.DrawFn) -> list[Diff]:
     """Consecutive events of one market."""
     diffs: list[Diff] = []
     last_id = draw(st.integers(0, 5))
-    for slot in range(draw(st.integers(1, 6))):
+    for slot in range(draw(st.integers(1, 4))):
         first_id, last_id = last_id + 1, last_id + draw(st.integers(1, 9))
         diffs.append(made("BTCUSDT", (first_id, last_id), 100 * slot + 1, draw(levels), draw(levels)))
     return diffs

@@ -8,9 +8,9 @@ from typing import Any
 
 import ccxt.pro
 import pytest
-from simulated_client import NaiveBook, recording, same
 
 from depth.exchange.simulated import Options, RecordingSource, SimulatedExchange, SyntheticSource
+from tests.exchange.simulated.client import NaiveBook, recording, same
 
 
 @asynccontextmanager

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simulated_client import recording
 
 from depth.exchange.simulated import Options, SyntheticSource, threaded
+from tests.exchange.simulated.client import recording
 
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "depth.exchange.simulated"]

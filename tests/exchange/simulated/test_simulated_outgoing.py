@@ -6,11 +6,11 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_client import FAST
 
 from depth.exchange.simulated.outgoing import Outgoing, SocketFaults
 from depth.exchange.simulated.source import Diff, made
 from depth.exchange.simulated.subscriptions import Subscriptions
+from tests.exchange.simulated.client import FAST
 
 
 def event(slot: int, market: str = "BTCUSDT") -> Diff:

@@ -7,10 +7,10 @@ from itertools import islice
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_client import START
 
 from depth.exchange.simulated import Diff, SyntheticSource
 from depth.exchange.simulated.playing import Pace, Play
+from tests.exchange.simulated.client import START
 
 
 def play() -> Play:

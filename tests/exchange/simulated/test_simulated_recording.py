@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
-from simulated_client import recording
 
 from depth.errors import UsageError
 from depth.exchange.simulated import RecordingSource
 from depth.exchange.simulated.playing import Play
 from depth.exchange.simulated.source import scaled
+from tests.exchange.simulated.client import recording
 
 LONG, SHORT = "spot-btcusdt-20240808", "spot-btcusdt-20260630"
 
@@ -80,7 +80,7 @@ def test_bodies_never_tell_of_levels_that_nobody_recorded() -> None:
     source = RecordingSource(folder, shift=False)
     play = Play(source, source.listings[0])
     counts = []
-    for time in range(source.start_ms, source.start_ms + 420_000, 5_000):
+    for time in range(source.start_ms, source.start_ms + 420_000, 10_000):
         body = json.loads(play.body(5_000, time) or '{"bids": [], "asks": []}')
         assert len(body["bids"]) == len(body["asks"])
         assert all(scaled(price) >= low for price, _ in body["bids"])

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from simulated_client import FAST
 
 from depth.exchange.simulated.subscriptions import Subscriptions
+from tests.exchange.simulated.client import FAST
 
 
 def answered(subscriptions: Subscriptions, method: str, params: object = None, number: object = 1) -> dict[str, object]:

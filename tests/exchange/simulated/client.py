@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -10,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 
 from depth.exchange.simulated import Book, SimulatedExchange
 from depth.exchange.simulated.source import scaled
+from tests import recordings
 
 FAST = "btcusdt@depth@100ms"
 START = 1_700_000_000_000
@@ -21,11 +20,8 @@ START = 1_700_000_000_000
 
 def recording(name: str) -> Path:
     """Return the folder of a recording, or skip loudly where it is not at hand."""
-    default = Path(__file__).parents[3].parent / "shared" / "recordings"
-    folder = Path(os.environ.get("DEPTH_RECORDINGS", default)) / name
-    if not folder.is_dir():
-        pytest.skip(f"NO RECORDING: {folder} is missing; set DEPTH_RECORDINGS")
-    return folder
+    recordings.require()
+    return recordings.folder() / name
 
 
 @dataclass
