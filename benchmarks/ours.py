@@ -3,7 +3,7 @@
 from collections.abc import Sequence as Many
 from dataclasses import replace
 
-from benchmarks.recording import BenchmarkBroken, Body, Recording, ensure
+from benchmarks.recording import BenchmarkBroken, Body, Recording, Stream, ensure
 from depth.book import Book
 from depth.capture import Capture
 from depth.epochs import Grid
@@ -33,18 +33,10 @@ class Ours:
         self.book = Book(to_anchor(recording.snapshot), GRID, PLACES)
         self.book.sample()  # a live book was sampled a second ago: its levels are parted into near and far
         self._applied = 0
-        self._feed([recording.joining])
+        await self.run([recording.joining])
 
-    async def run(self, recording: Recording) -> None:
-        """Take the stream."""
-        self._feed(recording.stream)
-
-    def check(self, recording: Recording) -> None:
-        """Compare count, update id and every level inside the known range."""
-        ensure(self._applied == len(recording.stream) + 1, f"{self.name}: {self._applied} events were applied")
-        check_book(self.name, self.book, recording)
-
-    def _feed(self, stream: Many[tuple[str, float]]) -> None:
+    async def run(self, stream: Stream) -> None:
+        """Take frames."""
         deliver, apply, applied = self._sequence.deliver, self.book.apply, 0
         for frame, at in stream:
             for socket in self._sockets:
@@ -54,6 +46,11 @@ class Ours:
                     apply(step[0])
                     applied += 1
         self._applied += applied
+
+    def check(self, recording: Recording) -> None:
+        """Compare count, update id and every level inside the known range."""
+        ensure(self._applied == len(recording.stream) + 1, f"{self.name}: {self._applied} events were applied")
+        check_book(self.name, self.book, recording)
 
 
 class OursInCapture:
@@ -73,10 +70,10 @@ class OursInCapture:
         self._capture.anchored(to_anchor(recording.snapshot), "start", at)
         self._rows = 0
 
-    async def run(self, recording: Recording) -> None:
-        """Take the stream, and the rows as the collector takes them."""
+    async def run(self, stream: Stream) -> None:
+        """Take frames, and the rows as the collector takes them."""
         delivered, rows = self._capture.delivered, self._capture.rows
-        for frame, at in recording.stream:
+        for frame, at in stream:
             delivered("a", parse(frame), at, at)
             if rows:
                 self._rows += len(rows)
@@ -102,9 +99,9 @@ class Parsing:
     async def start(self, recording: Recording) -> None:
         """Nothing to prepare."""
 
-    async def run(self, recording: Recording) -> None:
+    async def run(self, stream: Stream) -> None:
         """Read each frame and drop it."""
-        for frame in recording.frames:
+        for frame, _ in stream:
             parse(frame)
 
     def check(self, recording: Recording) -> None:
@@ -121,7 +118,7 @@ async def verify(recording: Recording) -> tuple[float, float]:
     whole = replace(recording, snapshot=_without_end(recording.snapshot))
     client = Ours()
     await client.start(whole)
-    await client.run(whole)
+    await client.run(whole.stream)
     client.check(whole)
     compared = client.book.audit(Book(to_anchor(whole.final.body()), GRID, PLACES)).compared
     ensure(compared == len(whole.final.bids) + len(whole.final.asks), f"ours: only {compared} levels could be compared")

@@ -20,6 +20,8 @@ _MARKETS = "rest/exchangeInfo_btc_eth_only_2023-04-10_api.binance.me.json"
 
 Body = dict[str, Any]
 """A REST depth body: ``{"lastUpdateId": 1, "bids": [["61837.63000000", "3.78826000"], …], "asks": […]}``."""
+Stream = Sequence[tuple[str, float]]
+"""Bare frames, as a ``/ws`` socket delivers them, each with its arrival in seconds."""
 
 
 class BenchmarkBroken(Exception):
@@ -81,7 +83,7 @@ class Recording:
         events: frames in the recording, whether they are used or not.
         snapshot: REST body.
         joining: the frame that the snapshot is joined by; every client takes it before the clock starts.
-        stream: the frames after it, each with its arrival in seconds. They are bare, as a ``/ws`` socket delivers them.
+        stream: the frames after it.
         market: the market's entry in ``exchangeInfo``.
     """
 
@@ -89,7 +91,7 @@ class Recording:
     events: int
     snapshot: Body
     joining: tuple[str, float]
-    stream: Sequence[tuple[str, float]]
+    stream: Stream
     market: Body
 
     @cached_property

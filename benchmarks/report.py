@@ -12,6 +12,7 @@ Results = dict[str, Any]
 
 _PARSE_RATIO = 3.0
 _SAMPLE_US = 1000.0
+_WIDTH = 120  # where there is no terminal
 _CLIENTS = ("ccxt", "python_binance")
 _NOTES = {
     "json_parse": "the parse alone, by ccxt's parser",
@@ -64,6 +65,8 @@ def targets(results: Results) -> list[Target]:
 def show(results: Results, held: list[Target]) -> None:
     """Print the table and the targets."""
     console, machine, recording = Console(highlight=False), results["machine"], results["recording"]
+    if not console.is_terminal:
+        console.width = _WIDTH
     table = Table(
         title=f"{recording['name']}: {recording['messages']:,} messages, {recording['changes_per_message']:.1f} level "
         f"changes each; {machine['cpu']}, {machine['cores']} cores, {machine['python']}; "

@@ -4,9 +4,8 @@ What is left out is in their favour: frames start as text (no socket, no queue) 
 """
 
 import asyncio
-import importlib
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import ccxt.pro
@@ -15,11 +14,11 @@ from binance.ws.reconnecting_websocket import ReconnectingWebsocket  # type: ign
 from ccxt.async_support.base.ws import client as ccxt_client
 
 from benchmarks.ours import SYMBOL
-from benchmarks.recording import BenchmarkBroken, Body, Recording, ensure
+from benchmarks.recording import BenchmarkBroken, Body, Recording, Stream, ensure
 
 JSON_PARSER = ccxt_client.json_parser.__name__
 """What ccxt's transport reads frames with: orjson where it can be imported, else json."""
-_loads: Callable[[str], Any] = importlib.import_module(JSON_PARSER).loads
+_loads: Callable[[str], Any] = ccxt_client.json_parser.loads
 _PATIENCE = 100
 
 
@@ -31,10 +30,10 @@ class JsonParse:
     async def start(self, recording: Recording) -> None:
         """Nothing to prepare."""
 
-    async def run(self, recording: Recording) -> None:
+    async def run(self, stream: Stream) -> None:
         """Parse each frame and drop it."""
         loads = _loads
-        for frame in recording.frames:
+        for frame, _ in stream:
             loads(frame)
 
     def check(self, recording: Recording) -> None:
@@ -50,24 +49,21 @@ class DictUpdate:
     async def start(self, recording: Recording) -> None:
         """Take the snapshot's texts."""
         self._bids, self._asks = dict(recording.snapshot["bids"]), dict(recording.snapshot["asks"])
-        self._feed([recording.joining[0]])
+        await self.run([recording.joining])
 
-    async def run(self, recording: Recording) -> None:
-        """Take the stream."""
-        self._feed(recording.frames)
+    async def run(self, stream: Stream) -> None:
+        """Take the texts."""
+        loads, bids, asks = _loads, self._bids, self._asks
+        for frame, _ in stream:
+            event = loads(frame)
+            bids.update(event["b"])
+            asks.update(event["a"])
 
     def check(self, recording: Recording) -> None:
         """Compare all levels."""
         for side, expected in ((self._bids, recording.final.bids), (self._asks, recording.final.asks)):
             levels = {float(price): float(amount) for price, amount in side.items() if float(amount)}
             ensure(levels == expected, f"{self.name}: the levels are wrong")
-
-    def _feed(self, frames: Sequence[str]) -> None:
-        loads, bids, asks = _loads, self._bids, self._asks
-        for frame in frames:
-            event = loads(frame)
-            bids.update(event["b"])
-            asks.update(event["a"])
 
 
 class Ccxt:
@@ -96,10 +92,10 @@ class Ccxt:
                 return
         raise BenchmarkBroken("ccxt: it does not build its book")
 
-    async def run(self, recording: Recording) -> None:
-        """Take the stream."""
+    async def run(self, stream: Stream) -> None:
+        """Take frames."""
         take = self.take
-        for frame in recording.frames:
+        for frame, _ in stream:
             take(frame)
 
     def hook(self) -> tuple[object, str]:
@@ -138,12 +134,15 @@ class PythonBinance:
         self._manager = DepthCacheManager(rest, recording.market["symbol"], bm=rest)
         self._loads = ReconnectingWebsocket(url="").json_loads
         await self._manager._init_cache()  # noqa: SLF001  # what entering it does, without the socket
-        await self._feed([recording.joining[0]])
+        await self.run([recording.joining])
         rest.asked = 0
 
-    async def run(self, recording: Recording) -> None:
-        """Take the stream."""
-        await self._feed(recording.frames)
+    async def run(self, stream: Stream) -> None:
+        """Take frames."""
+        loads = self._loads
+        take = self._manager._depth_event if self._whole else self._manager._process_depth_message  # noqa: SLF001  # the path
+        for frame, _ in stream:
+            await take(loads(frame))
 
     def hook(self) -> tuple[object, str]:
         """Name what it calls once an update."""
@@ -157,12 +156,6 @@ class PythonBinance:
         same = dict(bids) == expected.bids and dict(asks) == expected.asks
         ensure(same, f"{self.name}: the levels are wrong")
         ensure((bids[0][0], asks[0][0]) == expected.best(), f"{self.name}: the best prices are wrong")
-
-    async def _feed(self, frames: Sequence[str]) -> None:
-        loads = self._loads
-        take = self._manager._depth_event if self._whole else self._manager._process_depth_message  # noqa: SLF001  # the path
-        for frame in frames:
-            await take(loads(frame))
 
 
 class _Rest:
