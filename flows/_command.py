@@ -3,15 +3,18 @@
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import httpx
 from prefect import State
+from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import CliApp, SettingsError
+from pythonjsonlogger.json import JsonFormatter
 
 import settings
 from depth.errors import DepthError, UsageError
@@ -68,6 +71,16 @@ def library_logs() -> Iterator[None]:
         library.handlers = before
 
 
+def is_overtaken(period: int) -> bool:
+    """Say whether a scheduled run starts so late that the next one of its schedule is due as well.
+
+    Args:
+        period: seconds between the runs of the schedule.
+    """
+    scheduled = flow_run.scheduled_start_time
+    return scheduled is not None and time.time() - scheduled.timestamp() > period
+
+
 def _parse(model: type[Options], arguments: list[str] | None) -> Options:
     try:
         return CliApp.run(
@@ -83,10 +96,15 @@ def _parse(model: type[Options], arguments: list[str] | None) -> Options:
 
 
 def _log_to_stderr(env: settings.Settings) -> None:
-    """Standard output belongs to the data."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    """Standard output belongs to the data; as text for a person, or as JSON as Cloud Logging reads it."""
+    handler = logging.StreamHandler(sys.stderr)
+    fields = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    handler.setFormatter(
+        JsonFormatter(fields, rename_fields={"asctime": "time", "levelname": "severity", "name": "logger"})
+        if env.log_format == "json"
+        else logging.Formatter(fields)
     )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)  # instead of Prefect's, for our records
     logging.getLogger("depth").setLevel(env.log_level)
 
 
