@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     bigtable_instance_id: str | None = Field(None, description="Bigtable instance")
     bigtable_app_profile_id: str | None = Field(None, description="Bigtable app profile")
     bigtable_emulator_host: str | None = Field(None, description="host:port of a Bigtable emulator")
+    retention_days: int | None = Field(None, ge=1, description="days that rows are kept; for ever where not set")
     binance_rest_url: HostUrl = Field("https://api.binance.com", description="scheme, host and port of the REST API")
     binance_ws_url: HostUrl = Field(
         "wss://stream.binance.com:9443", description="scheme, host and port of the websocket streams"
@@ -49,6 +50,7 @@ class Settings(BaseSettings):
     flush_seconds: float | None = Field(
         None, gt=0, le=3600, description="seconds between uploads; 10 under Prefect, 1 without it"
     )
+    collector_group: str | None = Field(None, description="collectors that stand in for each other; the host name")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what is logged")
     log_format: Literal["text", "json"] = Field("text", description="json: one object a line, as Cloud Logging reads")
 

@@ -80,4 +80,4 @@ class Schedule:
         self._hourly_due = now + self.hourly * (1 - self.chance.random() * _JITTER)
 
     def _edge_spacing(self) -> float:
-        return self.edge * min(2.0 ** max(self._narrow - 1, 0), _EDGE_LONGEST)
+        return self.edge * min(2.0 ** min(max(self._narrow - 1, 0), 8), _EDGE_LONGEST)

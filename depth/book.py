@@ -66,11 +66,13 @@ class _Side:
 
     def __init__(self, levels: list[Level], *, bids: bool, bounded: bool) -> None:
         self._bids = bids
-        self.edge = levels[-1][0] if bounded else None
+        # A side that is bounded and has no levels is not known anywhere.
+        nowhere = math.inf if bids else 0.0
+        self.edge = (levels[-1][0] if levels else nowhere) if bounded else None
         self._far: dict[float, float] = {price: amount for price, amount in levels if amount}
         self._near: dict[float, float] = {}
         # The far end of the near zone; before the first sample everything is far.
-        self._zone = math.inf if bids else 0.0
+        self._zone = nowhere
 
     def apply(self, changes: list[Level]) -> None:
         near, far, zone = self._near, self._far, self._zone
@@ -80,15 +82,15 @@ class _Side:
                 levels = near if price >= zone else far
                 if amount:
                     levels[price] = amount
-                elif price in levels:
-                    del levels[price]
+                else:
+                    levels.pop(price, None)
         else:
             for price, amount in changes:
                 levels = near if price <= zone else far
                 if amount:
                     levels[price] = amount
-                elif price in levels:
-                    del levels[price]
+                else:
+                    levels.pop(price, None)
 
     def best(self, window: float) -> float | None:
         """Find the best price and see that the near zone holds the whole window behind it."""
@@ -106,8 +108,7 @@ class _Side:
         """Log distance from the window's far end to the edge; negative where the window reaches beyond."""
         if self.edge is None:
             return math.inf
-        distance = math.log(best) - math.log(self.edge)
-        return (distance if self._bids else -distance) - window
+        return abs(math.log(best) - math.log(self.edge)) - window if self.knows(best) else -math.inf
 
     def values(self, best: float, grid: Grid, places: int) -> tuple[float | None, ...]:
         count = buckets.known(best, self.edge, grid)
@@ -131,17 +132,20 @@ class _Side:
         return {price: amount for price, amount in everything.items() if price <= edge}
 
     def _draw_zone(self, window: float) -> None:
-        everything = {**self._far, **self._near}
-        best = self._extreme(everything)
+        far = self._far
+        far.update(self._near)
+        self._near = {}
+        best = self._extreme(far)
         if best is None:
             return
         reach = math.exp(min(_ZONE_WINDOWS * window, _LARGEST_EXPONENT))
         self._zone = zone = best / reach if self._bids else best * reach
         if self._bids:
-            self._near = {price: amount for price, amount in everything.items() if price >= zone}
+            self._near = {price: amount for price, amount in far.items() if price >= zone}
         else:
-            self._near = {price: amount for price, amount in everything.items() if price <= zone}
-        self._far = {price: amount for price, amount in everything.items() if price not in self._near}
+            self._near = {price: amount for price, amount in far.items() if price <= zone}
+        for price in self._near:
+            del far[price]
 
     def _extreme(self, levels: dict[float, float]) -> float | None:
         return (max if self._bids else min)(levels, default=None)
@@ -176,8 +180,8 @@ class Book:
         self._places = places
         self.last_id = anchor.last_id
         bids, asks = anchor.bids, anchor.asks
-        self._bids = _Side(bids, bids=True, bounded=len(bids) >= len(asks) and bool(bids))
-        self._asks = _Side(asks, bids=False, bounded=len(asks) >= len(bids) and bool(asks))
+        self._bids = _Side(bids, bids=True, bounded=len(bids) >= len(asks))
+        self._asks = _Side(asks, bids=False, bounded=len(asks) >= len(bids))
 
     def apply(self, event: Event) -> None:
         """Set the levels that changed and remove those with amount 0; the caller has ordered the events."""
@@ -189,10 +193,10 @@ class Book:
         """Read best prices and buckets, or say why the book cannot vouch for them."""
         window = self._grid.window
         bid, ask = self._bids.best(window), self._asks.best(window)
+        if any(best is not None and not side.knows(best) for side, best in ((self._bids, bid), (self._asks, ask))):
+            return "unanchored"
         if bid is None or ask is None:
             return "one-sided"
-        if not (self._bids.knows(bid) and self._asks.knows(ask)):
-            return "unanchored"
         if bid >= ask:
             return "crossed"
         return Sample(

@@ -17,6 +17,8 @@ from depth.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
+_REACH_SECONDS = 60.0
+
 Cause = Literal[Unusable, BreakCause, "disconnect", "silent", "exchange halted", "stopped", "suspect", "spool full"]
 
 
@@ -75,7 +77,9 @@ class Capture:
     _incident: Incident | None = None  # the last one; it grows while its cause lasts
     _book: Book | None = None
     _time: int | None = None  # of the last event in the book; None before the chain has its first known time
-    _anchor: Anchor | None = None
+    _anchor: Anchor | None = None  # waits for the stream to reach it
+    _reason: Reason = "start"  # why it was asked for
+    _anchor_since: float = 0.0
     _doubted: bool = False
     _near_edge: bool = False
     _next_epoch: int | None = None
@@ -138,9 +142,7 @@ class Capture:
             reason: what `wants_anchor` said when it was asked for.
             now: monotonic seconds.
         """
-        if reason == "hole" and self._book is not None and not self.sequence.hole:
-            return  # the hole was filled meanwhile
-        self._anchor = anchor
+        self._anchor, self._reason, self._anchor_since = anchor, reason, now
         self._reach_anchor(now)
 
     def finish(self, now: float) -> None:
@@ -157,7 +159,9 @@ class Capture:
             if isinstance(step, Broken):
                 self._broken(step.cause)
             else:
-                self._apply(*step, now)
+                self._apply(*step)
+        # Only now does the book stand where the sequence stands.
+        self._reach_anchor(now)
 
     def _broken(self, cause: BreakCause) -> None:
         logger.warning("%s: %s after update id %s, the book is built anew", self.symbol, cause, self._last_id())
@@ -166,15 +170,14 @@ class Capture:
         self._doubted = self._near_edge = False
         self._break = "disconnect" if self._cut_off else cause
         self._good_since = None
+        if cause == "ids reset":
+            self._anchor = None  # its id is one of the old
 
-    def _apply(self, event: Event, ordered: Ordered, now: float) -> None:
+    def _apply(self, event: Event, ordered: Ordered) -> None:
         self.counts.events += 1
         self._cut_off = False
-        book = self._book
-        if book is not None:
-            self._advance(book, event, ordered)
-        if self._anchor is not None:
-            self._reach_anchor(now)
+        if self._book is not None:
+            self._advance(self._book, event, ordered)
 
     def _advance(self, book: Book, event: Event, ordered: Ordered) -> None:
         """Cut the rows that the event proves, then apply it."""
@@ -228,7 +231,17 @@ class Capture:
     def _reach_anchor(self, now: float) -> None:
         """Use the waiting snapshot once the stream has delivered an event with ``u >= lastUpdateId``."""
         anchor, position = self._anchor, self.sequence.position
-        if anchor is None or position is None or position < anchor.last_id:
+        if anchor is None or position is None:
+            return
+        if self._reason == "hole" and self._book is not None:
+            if not self.sequence.hole:
+                self._anchor = None  # the hole was filled
+            return  # it is for the chain after the hole
+        if position < anchor.last_id:
+            if now - self._anchor_since > _REACH_SECONDS:
+                logger.warning("%s: the stream does not reach snapshot %d, asking again", self.symbol, anchor.last_id)
+                self._anchor = None
+                self.schedule.failed(now)
             return
         self._anchor = None
         kept = list(self.sequence.since(anchor.last_id))

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from depth.anchoring import Schedule
@@ -35,6 +36,21 @@ class Sink(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one symbol is.
+
+    Attributes:
+        chained: the next event can prove a row.
+        first_epoch: first second captured, None before.
+        captured_epoch: last second captured, None before.
+    """
+
+    chained: bool = False
+    first_epoch: int | None = None
+    captured_epoch: int | None = None
+
+
 class Collector:
     """Runs the captures of some symbols over one exchange. It is the `Feed` of the exchange's sockets."""
 
@@ -62,6 +78,7 @@ class Collector:
         self._schedule = schedule
         self._captures: dict[str, Capture] = {}  # by market id
         self._incidents: dict[str, dict[int, Incident]] = {}  # by symbol, then start
+        self._epochs: dict[str, tuple[int, int]] = {}  # by symbol: first and last captured
         self._wanted: dict[str, asyncio.Event] = {}
         self._captured = asyncio.Event()
         self._latency = Latency()
@@ -95,6 +112,11 @@ class Collector:
         finally:
             stopping.cancel()
         return self._outcome()
+
+    def progress(self, symbol: str) -> Progress:
+        """Say how far a symbol is; nothing before its market is loaded."""
+        chained = any(capture.symbol == symbol and capture.chained for capture in self._captures.values())
+        return Progress(chained, *self._epochs.get(symbol, ()))
 
     def opened(self, socket: str) -> None:
         """See `Feed.opened`."""
@@ -185,6 +207,7 @@ class Collector:
                 logger.error("%s: %s", capture.symbol, error)  # noqa: TRY400  # its one line says all
                 capture.schedule.failed(time.monotonic())
                 continue
+            await asyncio.sleep(0)  # the body was decoded just now: let frames in before the book is built
             capture.anchored(anchor, reason, time.monotonic())
             self._after(capture, time.monotonic())
 
@@ -216,6 +239,9 @@ class Collector:
         if rows or incidents:
             await self._sink.put(rows, incidents)
             durable = time.time()
+            for row in rows:
+                first, _ = self._epochs.get(row.symbol, (row.epoch, row.epoch))
+                self._epochs[row.symbol] = first, row.epoch
             self._latency.seconds.extend(durable - row.epoch for row in rows)
 
     def _outcome(self) -> Outcome:

@@ -54,6 +54,7 @@ class AccessRefused(TerminalError):
 
     Attributes:
         status: HTTP status, 451 or 403.
+        host: who refuses.
     """
 
     _REMEDY: ClassVar = {
@@ -64,8 +65,14 @@ class AccessRefused(TerminalError):
 
     def __init__(self, status: int, host: str) -> None:
         """Name the refusing host and its HTTP status."""
-        super().__init__(f"{host} refuses this address (HTTP {status}): {self._REMEDY.get(status, 'ask the exchange')}")
+        super().__init__(status, host)
         self.status = status
+        self.host = host
+
+    def __str__(self) -> str:
+        """Name the host, then the remedy."""
+        remedy = self._REMEDY.get(self.status, "ask the exchange")
+        return f"{self.host} refuses this address (HTTP {self.status}): {remedy}"
 
 
 class StoreRefused(TerminalError):
@@ -77,12 +84,22 @@ class UsageError(TerminalError):
 
 
 class UnknownSymbol(UsageError):
-    """The exchange has no such spot market."""
+    """The exchange has no such spot market.
+
+    Attributes:
+        symbol: as it was asked for.
+        host: who does not list it.
+    """
 
     def __init__(self, symbol: str, host: str) -> None:
         """Name the symbol and the host that does not list it."""
-        super().__init__(f"{host} lists no spot market {symbol}: write it as BASE/QUOTE, for example BTC/USDT")
+        super().__init__(symbol, host)
         self.symbol = symbol
+        self.host = host
+
+    def __str__(self) -> str:
+        """Name host and symbol, then the remedy."""
+        return f"{self.host} lists no spot market {self.symbol}: write it as BASE/QUOTE, for example BTC/USDT"
 
 
 class TableMismatch(UsageError):
@@ -90,7 +107,11 @@ class TableMismatch(UsageError):
 
     def __init__(self, table: str, stored: str, wanted: str) -> None:
         """Name the table and both sets of parameters."""
-        super().__init__(f"table {table} holds {stored}, this run is {wanted}: start a new table with --table-suffix")
+        super().__init__(table, stored, wanted)
+
+    def __str__(self) -> str:
+        """Name the table and both, then the remedy."""
+        return "table {} holds {}, this run is {}: start a new table with --table-suffix".format(*self.args)
 
 
 class DataError(DepthError):

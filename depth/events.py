@@ -14,9 +14,13 @@ from depth.errors import MalformedFrame
 Price = Annotated[float, msgspec.Meta(gt=0, lt=1e15)]
 Amount = Annotated[float, msgspec.Meta(ge=0, lt=1e15)]
 Level = tuple[Price, Amount]
-_UpdateId = Annotated[int, msgspec.Meta(ge=0)]
+
+_LARGEST_ID = 2**63 - 1
+_UpdateId = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST_ID)]
 
 _MICROSECONDS = 10**15
+# Ten digits of seconds, as in a row key. A later time cannot be true, and would hold up every epoch until then.
+_LATEST = 10**13
 
 
 class Message(
@@ -99,11 +103,11 @@ def parse(raw: str) -> Message:
     message = message.data or message
     message.raw = raw
     if message.kind == "depthUpdate":
-        if not 0 < message.first_id <= message.last_id or message.time <= 0:
-            ids = f"E={message.time} U={message.first_id} u={message.last_id}"
-            raise MalformedFrame(f"event with {ids} cannot be right: it is skipped")
         if message.time >= _MICROSECONDS:
             message.time //= 1000
+        if not (0 < message.first_id <= message.last_id <= _LARGEST_ID and 0 < message.time < _LATEST):
+            ids = f"E={message.time} U={message.first_id} u={message.last_id}"
+            raise MalformedFrame(f"event with {ids} cannot be right: it is skipped")
     return message
 
 
@@ -115,5 +119,5 @@ def to_anchor(body: object) -> Anchor:
     """
     try:
         return msgspec.convert(body, Anchor, strict=False)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:
         raise MalformedFrame(f"the snapshot cannot be read ({error}): it is asked for again") from error

@@ -5,7 +5,7 @@ import re
 from depth.errors import MalformedRow, UsageError
 
 _INVERSE = 9_999_999_999
-_KEY = re.compile(r"(\d{10})#(.+)")
+_KEY = re.compile(r"([0-9]{10})#(.+)")
 
 
 def encode(epoch: int, symbol: str) -> str:
@@ -45,8 +45,10 @@ def bounds(start: int, end: int) -> tuple[str, str]:
     """Give the key range of the epochs ``[start, end)``.
 
     Returns:
-        First key inclusive and last key exclusive, as a scan takes them: the first belongs to the newest epoch.
+        First key inclusive and last key exclusive, as a scan takes them: the first belongs to the newest epoch. Both
+        are the same where no epoch lies between.
     """
     newest, oldest = min(end - 1, _INVERSE), max(start, 0)
     # "$" follows "#": behind every key of the oldest epoch, before the next older one's.
-    return f"{_INVERSE - newest:010d}", f"{_INVERSE - oldest:010d}$"
+    last = f"{_INVERSE - oldest:010d}$"
+    return f"{_INVERSE - newest:010d}" if newest >= oldest else last, last

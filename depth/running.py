@@ -1,13 +1,14 @@
 """One run of the collector, put together: exchange, spool, store, shipping, and the ways it ends."""
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -19,11 +20,14 @@ from depth.collector import Collector
 from depth.epochs import Grid
 from depth.errors import DepthError, TransientError
 from depth.outcome import Outcome
-from depth.shipping import Destination, Shipment, Shipper, TableMeta
+from depth.presence import Presence
+from depth.relay import Relay
+from depth.shipping import Destination, Shipment, Shipper
 from depth.sinks import SpoolSink, TerminalSink
 from depth.storage.base import Store
 from depth.storage.open import StoreOptions, open_store
 from depth.storage.spool import Spool
+from depth.tables import TableMeta
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +54,10 @@ class Plan:
         duration: seconds to run, 0 for ever.
         table_suffix: starts other tables for other parameters.
         dry_run: print instead of store.
+        relay: after `duration`, go on until later collectors have taken over.
+        replicas: how many of them.
+        group: collectors that stand in for each other.
+        scheduled: UTC second at which the run was to start, None for now.
     """
 
     symbols: tuple[str, ...]
@@ -64,6 +72,10 @@ class Plan:
     duration: float = 0
     table_suffix: str = ""
     dry_run: bool = False
+    relay: bool = False
+    replicas: int = 1
+    group: str = ""
+    scheduled: int | None = None
 
 
 @dataclass(slots=True)
@@ -103,6 +115,12 @@ def stop_on_signals() -> Iterator[Stop]:
                 signal.signal(number, handler)
 
 
+def freeze_imports() -> None:
+    """Let the garbage collector pass over all that is there: to look through ccxt stops the loop for 90 ms."""
+    gc.collect()
+    gc.freeze()
+
+
 async def upload_directly(shipment: Shipment) -> int:
     """Send a shipment once; without Prefect the next flush is the retry."""
     return await shipment.send()
@@ -124,25 +142,42 @@ async def run(plan: Plan, stop: asyncio.Event, upload: Upload = upload_directly)
     """
     from depth.exchange.binance import Binance  # noqa: PLC0415  # ccxt: 107 MB and a second; flow files stay light
 
+    freeze_imports()
     names = {symbol: tables.depth_table(symbol, plan.table_suffix) for symbol in plan.symbols}
     collector = f"{socket.gethostname()}-{int(time.time())}-{os.getpid()}-{secrets.token_hex(2)}"
     exchange = Binance(plan.rest_url, plan.ws_url, plan.connections)
-    timer = asyncio.get_running_loop().call_later(plan.duration, stop.set) if plan.duration else None
+    timer = asyncio.create_task(_after(plan.duration, stop)) if plan.duration and not plan.relay else None
     try:
         if plan.dry_run:
             return await Collector(exchange, plan.grid, collector, TerminalSink()).run(plan.symbols, stop)
         store = open_store(plan.store)
-        meta = TableMeta(exchange.source, plan.grid)
-        async with _spooling(plan, collector, store, Destination(store, meta, list(names.values())), upload) as ready:
+        metas = {table: TableMeta(symbol, exchange.source, plan.grid) for symbol, table in names.items()}
+        async with _spooling(plan, collector, store, Destination(store, metas), upload) as ready:
             sink = SpoolSink(ready.spool, ready.thread, store.backend, names, collector)
             capture = Collector(exchange, plan.grid, collector, sink)
-            outcome = await ready.beside_shipping(capture.run(plan.symbols, stop))
+            relays = ready.relays(names, capture)
+            beside = [relay.beacon() for relay in relays]
+            if plan.relay:
+                beside.append(_hand_over(plan.duration, relays, stop))
+            outcome = await ready.beside_shipping(capture.run(plan.symbols, stop), beside)
         outcome.waiting = ready.waiting
         return outcome
     finally:
         if timer:
             timer.cancel()
         await exchange.close()
+
+
+async def _after(seconds: float, stop: asyncio.Event) -> None:
+    await asyncio.sleep(seconds)
+    stop.set()
+
+
+async def _hand_over(seconds: float, relays: Sequence[Relay], stop: asyncio.Event) -> None:
+    """End a run that is over once every symbol has its successors."""
+    await asyncio.sleep(seconds)
+    await asyncio.gather(*(relay.successors() for relay in relays))
+    stop.set()
 
 
 class _Spooling:
@@ -152,24 +187,56 @@ class _Spooling:
         self.spool = Spool(plan.spool_path, collector, plan.spool_limit_bytes)
         self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
         self.waiting = 0
+        self._plan = plan
+        self._collector = collector
+        self._destination = destination
+        self._scheduled = int(time.time()) if plan.scheduled is None else plan.scheduled
         self._shipper = Shipper(destination, self.spool, self.thread, upload, plan.flush_seconds)
 
     async def call(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.thread, function)
 
-    async def beside_shipping(self, capture: Awaitable[Outcome]) -> Outcome:
+    def relays(self, names: Mapping[str, str], collector: Collector) -> list[Relay]:
+        """Make this run's part in the relay of each table."""
+
+        def myself(symbol: str, table: str) -> Callable[[], Awaitable[Presence]]:
+            async def presence() -> Presence:
+                progress, stats = collector.progress(symbol), await self.call(self.spool.stats)
+                return Presence(
+                    collector=self._collector,
+                    group=self._plan.group,
+                    scheduled=self._scheduled,
+                    state="chained" if progress.chained else "unchained",
+                    seen_at=time.time(),
+                    first_epoch=progress.first_epoch,
+                    last_epoch=self._destination.acknowledged.get(table),
+                    captured_epoch=progress.captured_epoch,
+                    oldest_spooled=stats.oldest_epoch,
+                    spool_count=stats.count,
+                )
+
+            return presence
+
+        store, replicas = self._destination.store, self._plan.replicas
+        return [Relay(store, table, replicas, myself(symbol, table)) for symbol, table in names.items()]
+
+    async def beside_shipping(
+        self, capture: Awaitable[Outcome], beside: Iterable[Coroutine[object, object, None]]
+    ) -> Outcome:
         """Run the capture while the shipper ships; only a store that is another's ends both."""
         shipping = asyncio.create_task(self._shipper.run())
         capturing = asyncio.ensure_future(capture)
+        others = [asyncio.create_task(coroutine) for coroutine in beside]
         try:
             await asyncio.wait({shipping, capturing}, return_when=asyncio.FIRST_COMPLETED)
             if shipping.done():
                 shipping.result()
             return await capturing
         finally:
-            for task in (shipping, capturing):
+            tasks = (shipping, capturing, *others)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(shipping, capturing, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def finish(self) -> None:
         """Give the last rows a moment to reach the store; what does not waits in the spool."""

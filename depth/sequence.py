@@ -74,12 +74,12 @@ class Sequence:
     _sockets: dict[str, _Socket] = field(default_factory=dict)
     _kept: deque[Ordered] = field(default_factory=deque)
     _beyond: dict[int, tuple[Event, Ordered]] = field(default_factory=dict)
-    _hole_since: float | None = None
+    _timers_from: float = float("-inf")
 
     @property
     def hole(self) -> bool:
         """Whether events are missing between those applied and those received."""
-        return self._hole_since is not None
+        return bool(self._beyond)
 
     @property
     def sockets(self) -> int:
@@ -97,8 +97,7 @@ class Sequence:
 
     def restart_timers(self, now: float) -> None:
         """Begin the wait for a hole anew, after the process itself stood still."""
-        if self.hole:
-            self._hole_since = now
+        self._timers_from = now
 
     def tick(self, now: float) -> list[tuple[Event, Ordered] | Broken]:
         """Look whether a hole has been waited for long enough."""
@@ -122,16 +121,14 @@ class Sequence:
             return self._had(state, event, received, now)
         state.stale = 0
         state.last_id = event.last_id
-        if position is None or event.first_id <= position + 1:
-            placed: tuple[Event, Ordered] | Broken = (event, self._place(event, received, now))
-            return [placed, *self._resolve(now)] if self.hole else [placed]
-        known = self._beyond.get(event.last_id)
-        if known is None or event.first_id < known[0].first_id:
-            self._beyond[event.last_id] = (event, self._stamp(event, received, now))
-        elif (event.first_id, event.time) != (known[0].first_id, known[0].time):
+        waiting = self._beyond.get(event.last_id)
+        if waiting is not None and (event.first_id, event.time) != (waiting[0].first_id, waiting[0].time):
             self.batch_mismatch += 1
-        if self._hole_since is None:
-            self._hole_since = now
+        if position is None or event.first_id <= position + 1:
+            return [(event, self._place(event, received, now)), *self._resolve(now)]
+        if waiting is None or event.first_id < waiting[0].first_id:
+            arrived = now if waiting is None else waiting[1].arrived
+            self._beyond[event.last_id] = (event, self._stamp(event, received, arrived))
         return list(self._resolve(now))
 
     def market_time(self, now: float) -> int | None:
@@ -185,18 +182,18 @@ class Sequence:
 
     def _resolve(self, now: float) -> Iterator[tuple[Event, Ordered] | Broken]:
         """Place what fits behind a hole that was filled; give a hole up when nobody can fill it any more."""
-        while self._hole_since is not None:
+        while self._beyond:
             yield from self._drain(now)
             if not self._beyond:
-                self._hole_since = None
                 return
+            # Holes may lie one behind the other: this one is as old as the first arrival beyond it.
+            since = max(self._timers_from, min(ordered.arrived for _, ordered in self._beyond.values()))
             delivered_beyond = all(state.last_id > (self.position or 0) for state in self._sockets.values())
-            if not delivered_beyond and now - self._hole_since < _PATIENCE_SECONDS:
+            if not delivered_beyond and now - since < _PATIENCE_SECONDS:
                 return
             self._begin_anew()
             yield Broken("sequence break")
             self.position = min(event.first_id for event, _ in self._beyond.values()) - 1
-            self._hole_since = now
 
     def _drain(self, now: float) -> Iterator[tuple[Event, Ordered]]:
         for last_id in sorted(self._beyond):

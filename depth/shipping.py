@@ -1,21 +1,19 @@
 """From the spool to the store: one upload in flight, never in the way of capture."""
 
 import asyncio
-import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TypeVar
 
 from depth import rowkey, tables
-from depth.epochs import Grid
 from depth.errors import MalformedRow, StoreUnavailable, TableMismatch, TerminalError, TransientError
 from depth.record import Record
 from depth.storage.base import Store
 from depth.storage.spool import Spool, Spooled
+from depth.tables import META_KEY, TableMeta
 
 logger = logging.getLogger(__name__)
 
@@ -24,34 +22,23 @@ _ROWS_A_BULK = 2000
 _SHORTEST_BACKOFF = 1.0
 _LONGEST_BACKOFF = 30.0
 _ADOPT_SECONDS = 30.0
-_META_KEY = "_meta"
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class TableMeta:
-    """What a table was begun with; rows of another source or grid do not go into it."""
-
-    source: str
-    grid: Grid
-
-    def text(self) -> str:
-        """Write it for a person and for the `_meta` row alike."""
-        grid = self.grid
-        meta = {"source": self.source, "step": grid.step, "steps": grid.steps, "interval": grid.interval}
-        return json.dumps(meta, separators=(",", ":"))
-
-
 class Destination:
-    """The store of one run: its tables are made and checked before the first row."""
+    """The store of one run: its tables are made and checked before the first row.
 
-    def __init__(self, store: Store, meta: TableMeta, depth_tables: Sequence[str]) -> None:
-        """Name the tables that this run writes; nothing is sent."""
+    Attributes:
+        acknowledged: table to the last epoch that the store took from this run.
+    """
+
+    def __init__(self, store: Store, depth_tables: Mapping[str, TableMeta]) -> None:
+        """Name the tables that this run writes and what each must have been begun with; nothing is sent."""
         self.store = store
-        self._meta = meta
-        self._unchecked = list(depth_tables)
+        self._unchecked = dict(depth_tables)
         self._ensured: set[str] = set()
+        self.acknowledged: dict[str, int] = {}
 
     async def prepare(self) -> None:
         """Make the tables and see that they belong to this source and grid.
@@ -63,16 +50,16 @@ class Destination:
         """
         async with _attempt():
             while self._unchecked:
-                table = self._unchecked[-1]
+                table, meta = next(iter(self._unchecked.items()))
                 companion = tables.collectors_table(table)
                 await self.ensure(table)
                 await self.ensure(companion)
-                mine = self._meta.text()
-                if not await self.store.create(companion, Record(_META_KEY, {"value": mine})):
-                    stored = await self.store.get(companion, _META_KEY)
+                mine = meta.text()
+                if not await self.store.create(companion, Record(META_KEY, {"value": mine})):
+                    stored = await self.store.get(companion, META_KEY)
                     if stored is not None and stored.columns.get("value") != mine:
                         raise TableMismatch(table, stored.columns.get("value", "nothing"), mine)
-                self._unchecked.pop()
+                del self._unchecked[table]
 
     async def ensure(self, table: str) -> None:
         """Make one table, once a run."""
@@ -122,6 +109,8 @@ class Shipment:
         rowids = [row.rowid for row in done]
         epochs = [epoch for row in done if (epoch := _epoch(row.record.key)) is not None]
         acknowledged = {self.table: max(epochs)} if epochs else {}
+        for table, epoch in acknowledged.items():  # adopted rows may be older than our own
+            self._destination.acknowledged[table] = max(epoch, self._destination.acknowledged.get(table, epoch))
         backend = self._destination.store.backend
         await asyncio.get_running_loop().run_in_executor(
             self._thread, self._spool.acknowledge, backend, rowids, acknowledged

@@ -1,7 +1,6 @@
 """Where proven seconds go: into the spool, or onto the terminal."""
 
 import asyncio
-import json
 import logging
 import sys
 import time
@@ -9,9 +8,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
-from depth import rowkey, snapshot, tables
+from depth import snapshot, tables
 from depth.capture import Incident
 from depth.errors import DepthError
+from depth.incidents import Report
 from depth.record import Record
 from depth.snapshot import Snapshot
 from depth.storage.spool import Spool
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 _HELD_SECONDS = 3600
 _SAY_EVERY = 30.0
+
+_Held = tuple[str, Record]  # table and row
 
 
 class TerminalSink:
@@ -57,7 +59,7 @@ class SpoolSink:
         self._backend = backend
         self._tables = depth_tables
         self._collector = collector
-        self._held: deque[tuple[str, Record]] = deque()
+        self._held: deque[_Held] = deque()
         self._captured: dict[str, int] = {}
         self._room = _HELD_SECONDS * len(depth_tables)
         self._dropped = 0
@@ -72,8 +74,8 @@ class SpoolSink:
             logger.debug("%s", snapshot.line(row))
         for symbol, incident in incidents:
             table = self._tables[symbol]
-            record = incident_record(symbol, incident, self._collector)
-            self._held.append((tables.collectors_table(table), record))
+            report = Report(incident.start, incident.end, incident.cause, self._collector)
+            self._held.append((tables.collectors_table(table), report.record(symbol)))
         await self._append()
 
     async def close(self) -> None:
@@ -104,10 +106,3 @@ class SpoolSink:
         if now - self._said >= _SAY_EVERY:
             self._said = now
             logger.error("%d rows are held in memory, %d were dropped: %s", len(self._held), self._dropped, error)
-
-
-def incident_record(symbol: str, incident: Incident, collector: str) -> Record:
-    """Write an incident as a row of the companion table; one that grows keeps its key."""
-    key = f"incident#{rowkey.encode(incident.start, symbol)}#{collector}"
-    value = {"start": incident.start, "end": incident.end, "cause": incident.cause, "collector": collector}
-    return Record(key, {"value": json.dumps(value, separators=(",", ":"))})

@@ -1,16 +1,69 @@
-"""Names and columns of the stored tables."""
+"""Names and columns of the stored tables, and what a table was begun with."""
 
+import json
 import re
+from dataclasses import dataclass
 
-from depth.errors import UsageError
+from depth.epochs import Grid
+from depth.errors import MalformedRow, UsageError
 
 FAMILY = "data"
 DEPTH_COLUMNS = ("price", "orderbook", "timestamp", "event_time", "update_id", "covered", "collector")
 COLLECTOR_COLUMNS = ("value",)
+GAP_COLUMNS = (
+    "start",
+    "end",
+    "missing",
+    "cause",
+    "detected_at",
+    "opened_alert_at",
+    "growing_alert_at",
+    "resolved_at",
+    "resolved_alert_at",
+)
+HOURLY_COLUMNS = ("summary", "count", "covered", "coverage")
+META_KEY = "_meta"
 
 # https://cloud.google.com/bigtable/docs/reference/admin/rpc/google.bigtable.admin.v2#createtablerequest
 _TABLE_ID = re.compile(r"[_a-zA-Z0-9][-_.a-zA-Z0-9]{0,49}")
 _COLLECTORS = "_collectors"
+_GAPS = "_gaps"
+_HOURLY = "_hourly"
+_COMPANIONS = {_COLLECTORS: COLLECTOR_COLUMNS, _GAPS: GAP_COLUMNS, _HOURLY: HOURLY_COLUMNS}
+
+
+@dataclass(frozen=True, slots=True)
+class TableMeta:
+    """What a table was begun with, as its row `_meta` says; rows of another symbol, source or grid do not go into it.
+
+    Attributes:
+        symbol: ``BTC/USDT``.
+        source: exchange and market, by the host.
+        grid: what is sampled.
+    """
+
+    symbol: str
+    source: str
+    grid: Grid
+
+    def text(self) -> str:
+        """Write it for a person and for the `_meta` row alike."""
+        grid = {"step": self.grid.step, "steps": self.grid.steps, "interval": self.grid.interval}
+        return json.dumps({"symbol": self.symbol, "source": self.source, **grid}, separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, text: str) -> "TableMeta":
+        """Read what `text` wrote.
+
+        Raises:
+            MalformedRow: it is something else.
+        """
+        try:
+            meta = json.loads(text)
+            grid = Grid(float(meta["step"]), int(meta["steps"]), int(meta["interval"]))
+            return cls(str(meta["symbol"]), str(meta["source"]), grid)
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
+            raise MalformedRow(f"row {META_KEY} holds {text!r} ({error!r}): another program wrote it") from error
 
 
 def depth_table(symbol: str, suffix: str = "") -> str:
@@ -31,7 +84,19 @@ def depth_table(symbol: str, suffix: str = "") -> str:
     table = f"binance_{market.lower()}_depth{suffix}"
     if not quote or not _TABLE_ID.fullmatch(table + _COLLECTORS):
         raise UsageError(f"symbol {symbol} gives the table name {table}, which Bigtable cannot hold: choose another")
+    if table.endswith(tuple(_COMPANIONS)):
+        raise UsageError(f"table {table} would stand in for another's companion: choose another --table-suffix")
     return table
+
+
+def gaps_table(table: str) -> str:
+    """Name the companion that holds the gap ledger."""
+    return table + _GAPS
+
+
+def hourly_table(table: str) -> str:
+    """Name the companion that holds the summaries of whole hours."""
+    return table + _HOURLY
 
 
 def collectors_table(table: str) -> str:
@@ -40,5 +105,5 @@ def collectors_table(table: str) -> str:
 
 
 def columns(table: str) -> tuple[str, ...]:
-    """Give the columns of a depth table or of its companion."""
-    return COLLECTOR_COLUMNS if table.endswith(_COLLECTORS) else DEPTH_COLUMNS
+    """Give the columns of a depth table or of a companion."""
+    return next((names for suffix, names in _COMPANIONS.items() if table.endswith(suffix)), DEPTH_COLUMNS)

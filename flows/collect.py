@@ -5,34 +5,24 @@ Requires: the exchange (BINANCE_REST_URL, BINANCE_WS_URL), a writable spool (SPO
 
 import logging
 import signal
+import socket
 import sys
-from typing import Annotated
 
 from prefect import State, flow
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 import settings
 from depth.epochs import Grid
 from depth.errors import TerminalError
 from depth.running import Plan, run, stop_on_signals
-from depth.storage.open import StoreOptions
 from flows import _command
+from flows._options import Backend, Symbols, store_options
 from tasks.artifacts import report_run
 from tasks.store import store_snapshots
 
 logger = logging.getLogger("depth.collect")
-
-
-def _symbols(names: list[str]) -> list[str]:
-    symbols = [name.strip().upper() for given in names for name in given.split(",")]
-    for symbol in symbols:
-        base, slash, quote = symbol.partition("/")
-        if not (base and slash and quote) or "/" in quote:
-            raise ValueError(f"{symbol!r} is not BASE/QUOTE, for example BTC/USDT")
-    if len(set(symbols)) != len(symbols):
-        raise ValueError("a symbol is named twice")
-    return symbols
 
 
 class CollectOptions(BaseModel):
@@ -40,23 +30,21 @@ class CollectOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    symbols: Annotated[list[str], AfterValidator(_symbols)] = Field(
-        default=["BTC/USDT"], min_length=1, description="markets to collect, BASE/QUOTE"
-    )
+    symbols: Symbols = Field(default=["BTC/USDT"], min_length=1, description="markets to collect, BASE/QUOTE")
     step: float = Field(0.00002, gt=0, le=1, description="width of a bucket in log price (0.00002 is 0.002 %)")
     steps: int = Field(40, ge=1, le=10_000, description="buckets on each side")
     interval: int = Field(1, ge=1, le=86_400, description="seconds between stored epochs")
     duration: int = Field(0, ge=0, description="seconds to run, 0 for ever")
-    backend: str | None = Field(
-        None, pattern="^(sqlite|bigtable)$", description="where rows are stored; DB_BACKEND where not given"
-    )
+    backend: Backend | None = Field(None, description="where rows are stored; DB_BACKEND where not given")
     table_suffix: str = Field(
         "", pattern="^[-_.a-zA-Z0-9]*$", description="starts other tables, for another step, steps or interval"
     )
+    relay: bool = Field(default=False, description="after duration, go on until later collectors have taken over")
+    replicas: int = Field(1, ge=1, le=2, description="with relay: how many later collectors must be live")
     dry_run: bool = Field(default=False, description="print one line a second; no store, no spool, no Prefect")
 
 
-def _plan(options: CollectOptions, *, orchestrated: bool) -> Plan:
+def _plan(options: CollectOptions, *, orchestrated: bool, scheduled: int | None = None) -> Plan:
     env = settings.load()
     return Plan(
         symbols=tuple(options.symbols),
@@ -64,20 +52,17 @@ def _plan(options: CollectOptions, *, orchestrated: bool) -> Plan:
         rest_url=env.binance_rest_url,
         ws_url=env.binance_ws_url,
         connections=env.connections,
-        store=StoreOptions(
-            options.backend or env.db_backend,
-            env.sqlite_path,
-            env.bigtable_project_id,
-            env.bigtable_instance_id,
-            env.bigtable_app_profile_id,
-            env.bigtable_emulator_host,
-        ),
+        store=store_options(env, options.backend),
         spool_path=env.spool_path,
         spool_limit_bytes=env.spool_max_mb * 2**20,
         flush_seconds=env.flush_seconds or (10.0 if orchestrated else 1.0),
         duration=options.duration,
         table_suffix=options.table_suffix,
         dry_run=options.dry_run,
+        relay=options.relay,
+        replicas=options.replicas,
+        group=env.collector_group or socket.gethostname(),
+        scheduled=scheduled,
     )
 
 
@@ -86,7 +71,8 @@ async def collect(options: CollectOptions) -> State[int]:
     """Collect until the duration is over, or until SIGTERM."""
     with _command.library_logs(), stop_on_signals() as stop:
         try:
-            outcome = await run(_plan(options, orchestrated=True), stop.event, store_snapshots)
+            scheduled = int(flow_run.scheduled_start_time.timestamp())
+            outcome = await run(_plan(options, orchestrated=True, scheduled=scheduled), stop.event, store_snapshots)
         except TerminalError as error:
             logger.error("%s", error)  # noqa: TRY400  # its one line says all
             return Failed(message=str(error), data=error)

@@ -1,10 +1,83 @@
 """What runs leave in the Prefect UI."""
 
-from prefect.artifacts import acreate_markdown_artifact
+import math
+from collections.abc import Sequence
 
+from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+
+from depth import times
+from depth.continuity import Continuity
 from depth.outcome import Outcome
+from depth.summary import Summary
+
+_GAPS_SHOWN = 500
 
 
 async def report_run(outcome: Outcome) -> None:
     """Leave the report of a collector run: rows, coverage, gaps by cause, anchors, latency."""
     await acreate_markdown_artifact(outcome.markdown(), key="collector-run", description="What this run collected")
+
+
+async def report_hours(made: Sequence[Summary]) -> None:
+    """Leave the hours that a roll-up made, if it made any: depth and spread are means of the hour."""
+    if made:
+        rows = [
+            {
+                "hour": times.show(summary["hour"]),
+                "symbol": summary["symbol"],
+                "rows": summary["count"],
+                "coverage": summary["coverage"],
+                "suspect": summary["suspect"],
+                "close": summary["mid"]["close"],
+                "spread bps": summary["spread_bps"]["mean"],
+                "bid depth": summary["bid_depth"]["mean"],
+                "ask depth": summary["ask_depth"]["mean"],
+            }
+            for summary in made
+        ]
+        await acreate_table_artifact(rows, key="hours-made", description="Hours that this run summed up")
+
+
+async def report_gaps(found: Sequence[Continuity]) -> None:
+    """Leave every gap that is open, the newest first."""
+    rows = [
+        {
+            "symbol": each.table.symbol,
+            "start": times.show(entry.start),
+            "end": times.show(entry.end),
+            "missing": entry.missing,
+            "cause": entry.cause,
+            "detected": times.show(entry.detected_at),
+        }
+        for each in found
+        for entry in reversed(each.open)
+    ]
+    said = f"{len(rows)} open gaps" + (f", the first {_GAPS_SHOWN}" if len(rows) > _GAPS_SHOWN else "")
+    await acreate_table_artifact(rows[:_GAPS_SHOWN], key="open-gaps", description=said)
+
+
+async def report_coverage(found: Sequence[Continuity]) -> None:
+    """Leave the share of seconds stored in the last 24 h, 7 d and 30 d, in numbers and as charts."""
+    names = list(found[0].recent) if found else []
+    lines = [f"| symbol | {' | '.join(names)} | open gaps |", "|---" * (len(names) + 2) + "|"]
+    for each in found:
+        shares = " | ".join("-" if part.share is None else f"{part.share:.4%}" for part in each.recent.values())
+        lines.append(f"| {each.table.symbol} | {shares} | {len(each.open)} |")
+    charts = [chart for each in found for chart in _chart(each)]
+    await acreate_markdown_artifact("\n".join([*lines, *charts]), key="coverage", description="Share of seconds stored")
+
+
+def _chart(found: Continuity) -> list[str]:
+    shares = {name: 100 * part.share for name, part in found.recent.items() if part.share is not None}
+    if not shares:
+        return []
+    return [
+        "",
+        "```mermaid",
+        "xychart-beta",
+        f'    title "{found.table.symbol}: seconds stored, %"',
+        "    x-axis [" + ", ".join(f'"{name}"' for name in shares) + "]",
+        f"    y-axis {max(0, math.ceil(min(shares.values())) - 1)} --> 100",
+        "    bar [" + ", ".join(f"{share:.4f}" for share in shares.values()) + "]",
+        "```",
+    ]

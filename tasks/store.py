@@ -11,7 +11,8 @@ from depth.shipping import Shipment
 _RETRIES = 3
 
 
-async def _is_transient(_task: "Task[..., object]", _run: TaskRun, state: State[object]) -> bool:
+async def is_transient(_task: "Task[..., object]", _run: TaskRun, state: State[object]) -> bool:
+    """Say whether a failed task is worth a retry."""
     return isinstance(await state.aresult(raise_on_failure=False), TransientError)
 
 
@@ -21,7 +22,7 @@ async def _is_transient(_task: "Task[..., object]", _run: TaskRun, state: State[
     retries=_RETRIES,
     retry_delay_seconds=exponential_backoff(backoff_factor=1),
     retry_jitter_factor=0.5,
-    retry_condition_fn=_is_transient,
+    retry_condition_fn=is_transient,
     cache_policy=NO_CACHE,
     persist_result=False,
     log_prints=False,

@@ -75,9 +75,12 @@ class Binance:
                 f"{used} of {self._weight_limit} request weight is used, the next snapshot waits for the next minute",
                 retry_after=_MINUTE - time.time() % _MINUTE + 1,
             )
+        # To decode, to read and to use a snapshot takes some ms each: frames are let in between.
         body = await self._request("public_get_depth", symbol, limit=_LEVELS)
-        await asyncio.sleep(0)  # decoding and building are some ms each: let frames in between
-        return to_anchor(body)
+        await asyncio.sleep(0)
+        anchor = to_anchor(body)
+        await asyncio.sleep(0)
+        return anchor
 
     async def stream(self, markets: Sequence[Market], feed: Feed) -> None:
         """See `Exchange.stream`."""
@@ -91,12 +94,15 @@ class Binance:
     async def _info(self, symbol: str) -> tuple[Market, str]:
         """Ask for one market; all markets at once cost 110 MB that never come back."""
         body = await self._request("public_get_exchangeinfo", symbol)
-        for limit in body.get("rateLimits", ()):
-            if limit.get("rateLimitType") == "REQUEST_WEIGHT" and limit.get("interval") == "MINUTE":
-                self._weight_limit = int(limit["limit"])
-        for info in body.get("symbols", ()):
-            if f"{info['baseAsset']}/{info['quoteAsset']}" == symbol:
-                return Market(symbol, info["symbol"], info["quoteAsset"]), str(info["status"])
+        try:
+            for limit in body.get("rateLimits", ()):
+                if limit.get("rateLimitType") == "REQUEST_WEIGHT" and limit.get("interval") == "MINUTE":
+                    self._weight_limit = int(limit["limit"])
+            for info in body["symbols"]:
+                if f"{info['baseAsset']}/{info['quoteAsset']}" == symbol:
+                    return Market(symbol, info["symbol"], info["quoteAsset"]), str(info["status"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._not_binance() from error
         raise UnknownSymbol(symbol, self._transport.host)
 
     async def _request(self, method: str, symbol: str, **params: object) -> dict[str, Any]:
@@ -107,7 +113,10 @@ class Binance:
             if used.isdecimal():
                 self._weight = (int(time.time() // _MINUTE), int(used))
         if not isinstance(body, dict):
-            raise ExchangeUnavailable(
-                f"{self._transport.host} answers something else than Binance: check BINANCE_REST_URL"
-            )
+            raise self._not_binance()
         return body
+
+    def _not_binance(self) -> ExchangeUnavailable:
+        return ExchangeUnavailable(
+            f"{self._transport.host} answers something else than Binance: check BINANCE_REST_URL"
+        )

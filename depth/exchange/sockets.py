@@ -12,7 +12,7 @@ from depth.errors import ExchangeUnavailable, MalformedFrame
 from depth.events import Event, parse
 from depth.exchange.base import Feed, Market
 from depth.exchange.retry import keep_trying
-from depth.exchange.transport import Transport
+from depth.exchange.transport import Transport, brief
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +24,9 @@ _SUBSCRIBE_SECONDS = 10.0
 _LOOK_SECONDS = 0.25
 _STALL_SECONDS = 1.0
 _AGE_SECONDS = 23 * 3600.0
-_AGE_SPREAD_SECONDS = 1800.0
+_AGE_SPREAD = 0.5 / 23
 _SHORTEST_LIFE_SECONDS = 2.5
+_SAY_EVERY_SECONDS = 30.0
 _PATHS = 50  # as many numbered paths as ccxt itself uses for spot
 _SUBSCRIBE, _PROBE = 1, 2
 
@@ -66,7 +67,8 @@ class Socket:
         self._ended = await transport.connect(self.name, self._frame)
         self._ended.add_done_callback(self._closed)
         try:
-            await asyncio.wait_for(self._request(_SUBSCRIBE, "SUBSCRIBE", streams), _SUBSCRIBE_SECONDS)
+            async with asyncio.timeout(_SUBSCRIBE_SECONDS):
+                await self._request(_SUBSCRIBE, "SUBSCRIBE", streams)
         except (TimeoutError, ExchangeUnavailable) as error:
             await self.close()
             raise ExchangeUnavailable(f"{transport.ws_host} does not answer a subscription: is it Binance?") from error
@@ -76,6 +78,7 @@ class Socket:
         """Disconnect; twice is harmless."""
         if self._ended is not None:
             self._ended.remove_done_callback(self._closed)
+        self._give_up_answers("closed here")
         await self._pool.transport.disconnect(self.name)
         self.over.set()
 
@@ -98,9 +101,10 @@ class Socket:
             self.condemn("old")
 
     def restart_timers(self, now: float) -> None:
-        """Forget what was measured before the process stood still."""
+        """Forget what was measured before the process stood still; a probe under way is waited for anew."""
         self.last_frame = now
-        self._probed_at = None
+        if self._probed_at is not None:
+            self._probed_at = now
 
     async def _probe(self) -> None:
         try:
@@ -125,8 +129,7 @@ class Socket:
             text = raw if isinstance(raw, str) else raw.decode()
             message = parse(text)
         except (MalformedFrame, UnicodeDecodeError) as error:
-            self._pool.malformed += 1
-            logger.warning("socket %s: %s", self.name, error)
+            self._pool.skip(self, error, now)
             return
         if message.kind == "depthUpdate":
             self._pool.deliver(self, message, now)
@@ -136,14 +139,18 @@ class Socket:
             answer.set_result(message.result)
 
     def _closed(self, ended: "asyncio.Future[object]") -> None:
-        reason = "closed here" if ended.cancelled() else str(ended.exception()).splitlines()[0]
+        reason = "closed here" if ended.cancelled() else brief(ended.exception())
+        self._give_up_answers(reason)
+        self._pool.ended(self, reason)
+        self.condemn(f"closed ({reason})")
+
+    def _give_up_answers(self, reason: str) -> None:
+        """Release whoever waits for an answer: none will come."""
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(ExchangeUnavailable(reason))
                 answer.exception()
         self._answers.clear()
-        self._pool.ended(self, reason)
-        self.condemn(f"closed ({reason})")
 
 
 class SocketPool:
@@ -157,16 +164,33 @@ class SocketPool:
         reconnects: sockets opened beyond the first of each place.
     """
 
-    def __init__(self, transport: Transport, markets: Sequence[Market], feed: Feed, connections: int) -> None:
-        """Prepare; nothing is sent."""
+    def __init__(
+        self,
+        transport: Transport,
+        markets: Sequence[Market],
+        feed: Feed,
+        connections: int,
+        age_seconds: float = _AGE_SECONDS,
+    ) -> None:
+        """Prepare; nothing is sent.
+
+        Args:
+            transport: connects.
+            markets: what is subscribed to.
+            feed: where events go.
+            connections: sockets at the same time.
+            age_seconds: about when a socket is old; Binance cuts at 24 h.
+        """
         self.transport = transport
         self.malformed = 0
         self.reconnects = 0
         self._feed = feed
         self._connections = connections
+        self._age_seconds = age_seconds
         self._streams = [f"{market.id.lower()}@depth@100ms" for market in markets]
         self._progress: dict[str, deque[tuple[float, int]]] = {market.id: deque([(0.0, 0)]) for market in markets}
         self._live: dict[str, Socket] = {}
+        self._said = float("-inf")
         self._names = (str(number % _PATHS) for number in itertools.count())
         self._chance = Random()  # noqa: S311  # jitter, not secrets
         self._tasks: set[asyncio.Task[None]] = set()
@@ -205,6 +229,13 @@ class SocketPool:
             logger.exception("event %d-%d was not taken", event.first_id, event.last_id)
         socket.delivered.set()
 
+    def skip(self, socket: Socket, error: Exception, now: float) -> None:
+        """Count a frame that could not be read; say so, but not of each one where all are."""
+        self.malformed += 1
+        if now - self._said >= _SAY_EVERY_SECONDS:
+            self._said = now
+            logger.warning("socket %s: %s; %d frames so far", socket.name, error, self.malformed)
+
     def is_behind(self, socket: Socket, now: float) -> bool:
         """Whether another socket delivered an event 5 s ago that this one, open then, still has not."""
         for market, progress in self._progress.items():
@@ -226,9 +257,9 @@ class SocketPool:
         old: Socket | None = None
         while True:
             new = await keep_trying(self._open, f"socket {place + 1} of {self._connections}")
-            # Spread evenly around 23 h, so that no two are old at once; Binance cuts at 24 h.
+            # Spread evenly around the age, 23 h ± 30 min, so that no two are old at once.
             share = (place + self._chance.random()) / self._connections
-            new.retire_at = new.opened_at + _AGE_SECONDS + _AGE_SPREAD_SECONDS * (2 * share - 1)
+            new.retire_at = new.opened_at + self._age_seconds * (1 + _AGE_SPREAD * (2 * share - 1))
             if old is not None:
                 self.reconnects += 1
                 if old.name in self._live:
@@ -253,7 +284,8 @@ class SocketPool:
     async def _overlap(self, new: Socket) -> None:
         """Give the new socket time to deliver before the old one goes; a quiet market delivers nothing."""
         try:
-            await asyncio.wait_for(new.delivered.wait(), _JOIN_SECONDS)
+            async with asyncio.timeout(_JOIN_SECONDS):  # wait_for of Python 3.11 may swallow a cancellation
+                await new.delivered.wait()
         except TimeoutError:
             logger.debug("socket %s has delivered nothing yet", new.name)
 

@@ -19,6 +19,8 @@ FrameHandler = Callable[[str], None]
 _REQUEST_TIMEOUT_MS = 20_000
 _CONNECT_TIMEOUT_MS = 10_000
 _PING_MS = 20_000
+_GOODBYE_SECONDS = 1.0
+_BINANCES_OWN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.IM_A_TEAPOT)
 
 
 class Transport(ccxt.pro.binance):  # type: ignore[misc]  # ccxt is untyped
@@ -75,7 +77,7 @@ class Transport(ccxt.pro.binance):  # type: ignore[misc]  # ccxt is untyped
             self.status, self.response_headers = 0, {}
             try:
                 body = await getattr(self, method)({"symbol": symbol.replace("/", ""), **params})
-            except ccxt.BadSymbol as error:
+            except ccxt.BadRequest as error:  # unknown, or not even a name: all else that is sent is ours
                 raise UnknownSymbol(symbol, self.host) from error
             except ccxt.BaseError as error:
                 raise self._explain(error) from error
@@ -89,11 +91,16 @@ class Transport(ccxt.pro.binance):  # type: ignore[misc]  # ccxt is untyped
         if self.status:
             retry_after = self.response_headers.get("retry-after", "")
             wait = float(retry_after) if retry_after.isdecimal() else None
-            asks = f", wait {retry_after} s" if wait is not None else ""
-            return ExchangeUnavailable(f"{self.host} answers HTTP {self.status}{asks}", wait)
+            if wait is not None:
+                remedy = f", wait {retry_after} s"
+            elif self.status in _BINANCES_OWN or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                remedy = ""
+            else:
+                remedy = ": is it Binance? check BINANCE_REST_URL"
+            return ExchangeUnavailable(f"{self.host} answers HTTP {self.status}{remedy}", wait)
         cause = error.__cause__ if error is not None and error.__cause__ is not None else error
         return ExchangeUnavailable(
-            f"{self.host} cannot be reached ({_brief(cause)}): check network and BINANCE_REST_URL"
+            f"{self.host} cannot be reached ({brief(cause)}): check network and BINANCE_REST_URL"
         )
 
     def on_rest_response(  # noqa: PLR0913, PLR0917  # ccxt's signature
@@ -131,10 +138,11 @@ class Transport(ccxt.pro.binance):  # type: ignore[misc]  # ccxt is untyped
         url = f"{self._ws_url}/ws/{path}"
         self._handlers[url] = handler
         closed: asyncio.Future[Any] = self.watch(url, "closed", None, "closed")
+        closed.add_done_callback(_retrieve)
         await asyncio.wait({closed, self.client(url).connected}, return_when=asyncio.FIRST_COMPLETED)
         if closed.done():
             self._forget(url)
-            reason = "cancelled" if closed.cancelled() else _brief(closed.exception())
+            reason = "cancelled" if closed.cancelled() else brief(closed.exception())
             raise ExchangeUnavailable(f"{self.ws_host} cannot be reached ({reason}): check network and BINANCE_WS_URL")
         return closed
 
@@ -155,7 +163,8 @@ class Transport(ccxt.pro.binance):  # type: ignore[misc]  # ccxt is untyped
         self._forget(url)
         if client is not None:
             try:
-                await asyncio.wait_for(client.close(), timeout=1.0)
+                async with asyncio.timeout(_GOODBYE_SECONDS):
+                    await client.close()
             except TimeoutError:
                 logger.debug("socket %s did not say goodbye", path)
 
@@ -177,6 +186,13 @@ class Transport(ccxt.pro.binance):  # type: ignore[misc]  # ccxt is untyped
             self.clients.pop(url, None)
 
 
-def _brief(error: BaseException | None) -> str:
+def _retrieve(closed: "asyncio.Future[Any]") -> None:
+    """Look at the reason, so that asyncio does not complain where nobody else does any more."""
+    if not closed.cancelled():
+        closed.exception()
+
+
+def brief(error: BaseException | None) -> str:
+    """Say in one short line what an error says, or what it is where it says nothing."""
     text = str(error).strip().splitlines()
     return text[0][:160] if text else type(error).__name__

@@ -30,6 +30,10 @@ class Store(Protocol):
 
     backend: str
 
+    async def tables(self) -> list[str]:
+        """Name the tables that are there, sorted; ours and others'."""
+        ...
+
     async def ensure_table(self, table: str, columns: Sequence[str]) -> None:
         """Create the table unless it is there. Safe for racing callers."""
         ...
@@ -48,8 +52,12 @@ class Store(Protocol):
         """Stream the rows with ``start <= key < end`` in key order; only `columns` where given."""
         ...
 
-    def keys(self, table: str, start: str, end: str) -> AsyncIterator[str]:
+    def keys(self, table: str, start: str, end: str, limit: int | None = None) -> AsyncIterator[str]:
         """Stream the keys alone, in key order, without reading the values."""
+        ...
+
+    async def delete(self, table: str, keys: Sequence[str]) -> None:
+        """Take rows away; one that is not there is no error."""
         ...
 
     async def create(self, table: str, record: Record) -> bool:

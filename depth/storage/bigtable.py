@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from google.api_core.exceptions import GoogleAPIError
 from google.cloud.bigtable.data import (
+    DeleteAllFromRow,
     DeleteRangeFromColumn,
     Mutation,
     MutationsExceptionGroup,
@@ -39,6 +40,7 @@ _ATTEMPT_SECONDS = 3.0
 _WRITE_SECONDS = 10.0
 # To encode a row takes 0.3 ms of the loop, and capture waits meanwhile; the server would take 14,000 rows of 7 cells.
 _BULK_ROWS = 200
+_BULK_DELETES = 1_000
 _PAGE_ROWS = 1_000
 _PAGE_KEYS = 5_000
 _READY_SECONDS = 30.0
@@ -105,6 +107,17 @@ class BigtableStore:
                     raise StoreUnavailable(f"table {table} was created but is not served yet: it is tried again")
                 await asyncio.sleep(1)
 
+    async def tables(self) -> list[str]:
+        """Name the tables of the instance, sorted; roles/bigtable.reader may do that.
+
+        Raises:
+            StoreUnavailable: no answer.
+            StoreRefused: this identity may not list them.
+        """
+        with translated(self._place):
+            identity = await bigtable_client.credentials(self._emulator_host)
+            return await bigtable_client.list_tables(self._place, self._emulator_host, identity)
+
     async def write(self, table: str, records: Sequence[Record]) -> Written:
         """Write rows in bulk requests, and say of each whether it is durable.
 
@@ -167,10 +180,17 @@ class BigtableStore:
         async for row in self._rows(table, (start, end), wanted, _PAGE_ROWS, limit):
             yield _record(row)
 
-    async def keys(self, table: str, start: str, end: str) -> AsyncIterator[str]:
-        """Stream the keys with ``start <= key < end`` in order; the values stay in the store."""
-        async for row in self._rows(table, (start, end), _KEY_ALONE, _PAGE_KEYS):
+    async def keys(self, table: str, start: str, end: str, limit: int | None = None) -> AsyncIterator[str]:
+        """Stream the keys with ``start <= key < end`` in order, `limit` at most; the values stay in the store."""
+        async for row in self._rows(table, (start, end), _KEY_ALONE, _PAGE_KEYS, limit):
             yield row.row_key.decode()
+
+    async def delete(self, table: str, keys: Sequence[str]) -> None:
+        """Take rows away; one that is not there is no error. After `StoreUnavailable` some of them may be gone."""
+        for begin in range(0, len(keys), _BULK_DELETES):
+            bulk = [RowMutationEntry(key, DeleteAllFromRow()) for key in keys[begin : begin + _BULK_DELETES]]
+            with translated(self._place, table):
+                await (await self._table(table)).bulk_mutate_rows(bulk)
 
     async def create(self, table: str, record: Record) -> bool:
         """Write the row only if no row has its key; atomically. Say whether it was written.

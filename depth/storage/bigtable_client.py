@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import google.auth
 import grpc  # type: ignore[import-untyped]
 from google.api_core.exceptions import AlreadyExists
+from google.api_core.retry_async import AsyncRetry
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.cloud.bigtable.data import BigtableDataClientAsync
 from google.cloud.bigtable_admin_v2 import BigtableTableAdminAsyncClient
@@ -21,6 +22,7 @@ from depth.tables import FAMILY
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _ADMIN_SECONDS = 60.0
+_LIST_SECONDS = 10.0
 
 
 class DataClient(BigtableDataClientAsync):
@@ -82,6 +84,15 @@ async def create_table(place: Instance, table: str, emulator_host: str | None, i
                 )
             except AlreadyExists:
                 return
+
+
+async def list_tables(place: Instance, emulator_host: str | None, identity: Credentials) -> list[str]:
+    """Name the tables of the instance, sorted."""
+    parent = f"projects/{place.project}/instances/{place.instance}"
+    async with _admin(emulator_host, identity) as admin:
+        patience = AsyncRetry(timeout=_LIST_SECONDS)
+        found = await admin.list_tables(parent=parent, retry=patience, timeout=_LIST_SECONDS)
+        return sorted([table.name.rpartition("/")[2] async for table in found])
 
 
 @asynccontextmanager

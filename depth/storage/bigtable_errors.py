@@ -4,17 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from google.api_core.exceptions import GoogleAPIError
+from google.api_core.exceptions import GoogleAPIError, RetryError
 from google.auth.exceptions import GoogleAuthError, TransportError
-from google.cloud.bigtable.data.exceptions import FailedMutationEntryError
+from google.cloud.bigtable.data.exceptions import FailedMutationEntryError, MutationsExceptionGroup
 
 from depth.errors import StoreRefused, StoreUnavailable
 from depth.tables import FAMILY
 
 # https://grpc.io/docs/guides/status-codes/; a code that is not named here is tried again: the rows are still spooled.
 _REMEDIES = {
-    "NOT_FOUND": "check BIGTABLE_PROJECT_ID, BIGTABLE_INSTANCE_ID and BIGTABLE_APP_PROFILE_ID, or create it:",
-    "PERMISSION_DENIED": "grant this identity roles/bigtable.user on the instance; if the table is missing, create it:",
+    "NOT_FOUND": "check BIGTABLE_PROJECT_ID, BIGTABLE_INSTANCE_ID and BIGTABLE_APP_PROFILE_ID",
+    "PERMISSION_DENIED": "grant this identity roles/bigtable.user on the instance",
     "UNAUTHENTICATED": "sign in with `gcloud auth application-default login` or set GOOGLE_APPLICATION_CREDENTIALS",
     "INVALID_ARGUMENT": "check BIGTABLE_PROJECT_ID, BIGTABLE_INSTANCE_ID and the table name",
     "FAILED_PRECONDITION": "name an app profile with single-cluster routing that allows single-row transactions "
@@ -63,31 +63,34 @@ def status(error: BaseException) -> tuple[str, str]:
     return code, message
 
 
-def translate(error: BaseException, place: Instance, table: str) -> StoreUnavailable | StoreRefused:
+def translate(error: BaseException, place: Instance, table: str | None) -> StoreUnavailable | StoreRefused:
     """Say in one line what failed and who must do what.
 
     Args:
         error: as the library raised it.
         place: the instance that was asked.
-        table: the table that was asked.
+        table: the table that was asked; None for the instance itself.
 
     Returns:
         The error to raise.
     """
     code, message = status(error)
-    said = f"Bigtable {place.project}/{place.instance}, table {table}: {code}: {message}"
+    where = f"Bigtable {place.project}/{place.instance}" + (f", table {table}" if table else "")
+    said = f"{where}: {code}: {message}"
     if code not in _REMEDIES:
         return StoreUnavailable(f"{said}: it is tried again; check the network and the service if it stays")
     remedy = _REMEDIES[code]
-    return StoreRefused(f"{said}: {remedy} {place.creation(table)}" if code in _CREATABLE else f"{said}: {remedy}")
+    if table and code in _CREATABLE:
+        remedy = f"{remedy}; if the table is missing, create it: {place.creation(table)}"
+    return StoreRefused(f"{said}: {remedy}")
 
 
 @contextmanager
-def translated(place: Instance, table: str) -> Iterator[None]:
+def translated(place: Instance, table: str | None = None) -> Iterator[None]:
     """Turn the library's errors into ours."""
     try:
         yield
-    except (GoogleAPIError, GoogleAuthError) as error:
+    except (GoogleAPIError, GoogleAuthError, MutationsExceptionGroup) as error:
         raise translate(error, place, table) from error
 
 
@@ -96,7 +99,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         for each in error.exceptions:
             yield from _leaves(each)
     elif isinstance(error.__cause__, BaseExceptionGroup) or (
-        isinstance(error, FailedMutationEntryError) and error.__cause__ is not None
+        isinstance(error, FailedMutationEntryError | RetryError) and error.__cause__ is not None
     ):
         yield from _leaves(error.__cause__)
     else:

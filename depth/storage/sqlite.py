@@ -5,7 +5,9 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,6 +50,16 @@ class SqliteStore:
         """
         await self._run(lambda: self._ensure_table(table, columns))
 
+    async def tables(self) -> list[str]:
+        """Name the tables of the file, sorted.
+
+        Raises:
+            StoreUnavailable: locked for over 5 s.
+            StoreRefused: the file is missing, or no database.
+        """
+        listing = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+        return await self._run(lambda: [name for (name,) in self._open().execute(listing).fetchall()])
+
     async def write(self, table: str, records: Sequence[Record]) -> Written:
         """Write rows in one transaction: all or, by an exception, none.
 
@@ -64,15 +76,13 @@ class SqliteStore:
 
     async def get(self, table: str, key: str) -> Record | None:
         """Read one row by its key."""
-        found = await self._run(lambda: self._select(table, f"{_KEY} = ?", (key,), None, 1))
+        found = await self._run(lambda: self._select(table, None, f"{_KEY} = ?", (key,), 1))
         return found[0] if found else None
 
-    async def scan(
+    def scan(
         self, table: str, start: str, end: str, columns: Sequence[str] | None = None, limit: int | None = None
     ) -> AsyncIterator[Record]:
         """Stream the rows with ``start <= key < end`` in key order, a page at a time.
-
-        No cursor stays open between the pages: it would keep the write-ahead log from being emptied.
 
         Args:
             table: its name.
@@ -84,27 +94,16 @@ class SqliteStore:
         Yields:
             The rows; a column that a row does not have is absent.
         """
-        where, left = f"{_KEY} >= ? AND {_KEY} < ?", limit
-        while left is None or left > 0:
-            size = _PAGE_ROWS if left is None else min(left, _PAGE_ROWS)
-            page = await self._page(table, where, (start, end), columns, size)
-            for record in page:
-                yield record
-            if len(page) < size:
-                return
-            where, start = f"{_KEY} > ? AND {_KEY} < ?", page[-1].key
-            left = None if left is None else left - size
+        return self._pages(partial(self._select, table, columns), attrgetter("key"), (start, end), _PAGE_ROWS, limit)
 
-    async def keys(self, table: str, start: str, end: str) -> AsyncIterator[str]:
-        """Stream the keys with ``start <= key < end`` in order."""
-        where = f"{_KEY} >= ? AND {_KEY} < ?"
-        while True:
-            page = await self._page(table, where, (start, end), (), _PAGE_KEYS)
-            for record in page:
-                yield record.key
-            if len(page) < _PAGE_KEYS:
-                return
-            where, start = f"{_KEY} > ? AND {_KEY} < ?", page[-1].key
+    def keys(self, table: str, start: str, end: str, limit: int | None = None) -> AsyncIterator[str]:
+        """Stream the keys with ``start <= key < end`` in order, `limit` at most."""
+        return self._pages(partial(self._keys, table), str, (start, end), _PAGE_KEYS, limit)
+
+    async def delete(self, table: str, keys: Sequence[str]) -> None:
+        """Take rows away in one transaction; one that is not there is no error."""
+        if keys:
+            await self._run(lambda: self._delete(table, keys))
 
     async def create(self, table: str, record: Record) -> bool:
         """Write the row only if no row has its key; atomically. Say whether it was written."""
@@ -122,10 +121,26 @@ class SqliteStore:
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, translated)
 
-    async def _page(
-        self, table: str, where: str, bounds: tuple[str, str], columns: Sequence[str] | None, limit: int
-    ) -> list[Record]:
-        return await self._run(lambda: self._select(table, where, bounds, columns, limit))
+    async def _pages(
+        self,
+        read: Callable[[str, tuple[str, str], int], list[_T]],
+        key: Callable[[_T], str],
+        bounds: tuple[str, str],
+        page: int,
+        limit: int | None,
+    ) -> AsyncIterator[_T]:
+        """Read in pages. No cursor stays open between them: it would keep the write-ahead log from being emptied."""
+        (start, end), operator, left = bounds, ">=", limit
+        while left is None or left > 0:
+            size = page if left is None else min(left, page)
+            where, values = f"{_KEY} {operator} ? AND {_KEY} < ?", (start, end)
+            found = await self._run(partial(read, where, values, size))
+            for each in found:
+                yield each
+            if len(found) < size:
+                return
+            start, operator = key(found[-1]), ">"
+            left = None if left is None else left - size
 
     # What follows runs on the store's thread.
 
@@ -178,6 +193,12 @@ class SqliteStore:
                     [(record.key, *(record.columns[column] for column in columns)) for record in group],
                 )
 
+    def _delete(self, table: str, keys: Sequence[str]) -> None:
+        db, _ = self._table(table)
+        with sqlfile.transaction(db):
+            # The name is checked by `_quoted`, values are bound.
+            db.executemany(f"DELETE FROM {_quoted(table)} WHERE {_KEY} = ?", [(key,) for key in keys])  # noqa: S608
+
     def _create(self, table: str, record: Record) -> bool:
         db, _ = self._table(table)
         columns = tuple(record.columns)
@@ -185,16 +206,21 @@ class SqliteStore:
             statement = f"{_insert(table, columns)} ON CONFLICT ({_KEY}) DO NOTHING"
             return db.execute(statement, (record.key, *record.columns.values())).rowcount == 1
 
+    def _keys(self, table: str, where: str, values: tuple[str, ...], limit: int) -> list[str]:
+        db, _ = self._table(table)
+        # The name is checked by `_quoted`, values are bound.
+        statement = f"SELECT {_KEY} FROM {_quoted(table)} WHERE {where} ORDER BY {_KEY} LIMIT ?"  # noqa: S608
+        return [key for (key,) in db.execute(statement, (*values, limit))]
+
     def _select(
-        self, table: str, where: str, values: tuple[str, ...], columns: Sequence[str] | None, limit: int
+        self, table: str, columns: Sequence[str] | None, where: str, values: tuple[str, ...], limit: int
     ) -> list[Record]:
-        """Read a page. `columns`: None for all, empty for the keys alone."""
         db, there = self._table(table)
         # A name in double quotes that is no column would be taken for a string: ask for those alone that are there.
         wanted = sorted(there if columns is None else there.intersection(columns))
-        if columns and not wanted:
-            return []
-        if columns:
+        if columns is not None:
+            if not wanted:
+                return []
             where += f" AND coalesce({', '.join(map(_quoted, wanted))}, NULL) IS NOT NULL"
         names = ", ".join([_KEY, *map(_quoted, wanted)])
         # Names are checked by `_quoted`, values are bound.

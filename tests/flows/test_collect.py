@@ -281,3 +281,18 @@ def test_help_is_no_error(tmp_path: Path) -> None:
     assert ended.code == 0
     for option in ("--dry-run", "--symbols", "--step", "--steps", "--interval", "--duration", "--backend"):
         assert option in ended.out
+
+
+def test_a_relay_hands_over_without_losing_a_second(tmp_path: Path, settings: dict[str, str]) -> None:
+    """A run that is over goes on while nobody can take over, and ends by itself once a later one has."""
+    arguments = ["--relay", "--duration", "2"]
+    with commands.running("collect", arguments, tmp_path, settings) as old:
+        wait_until(lambda: len(stored(tmp_path)) >= 4)  # its two seconds are over, it goes on
+        with commands.running("collect", arguments, tmp_path, settings) as new:
+            ended = commands.finish(old, seconds=60)
+            wait_until(lambda: len({name for (name,) in stored(tmp_path, "collector")}) == 2)
+            commands.finish(new, signal.SIGTERM)
+    assert ended.code == 0, ended.err
+    assert "1 later collectors have taken over" in ended.err
+    epochs = [9_999_999_999 - int(key.split("#")[0]) for (key,) in stored(tmp_path, "row_key")]
+    assert epochs == list(range(epochs[0], epochs[-1] - 1, -1))

@@ -1,57 +1,15 @@
-"""The stores under test."""
+"""Disks that fill up, and spools in other processes."""
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
-from depth.storage.base import Store
 from depth.storage.spool import Spool
-from depth.storage.sqlite import SqliteStore
-from tests import emulator
 from tests.spooling import COLLECTOR
-
-Opener = Callable[[], Awaitable[Store]]
-
-
-@pytest.fixture(scope="session")
-def bigtable_host() -> Iterator[str]:
-    """`host:port` of an emulator for the whole session; tests part by the name of their instance."""
-    if emulator.find() is None:
-        pytest.skip(emulator.MISSING)
-    with emulator.running() as host:
-        yield host
-
-
-@pytest.fixture(params=["sqlite", "bigtable"])
-async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opener]:
-    """Open further stores on the same place, as other processes would."""
-    opened: list[Store] = []
-    place = f"i{uuid4().hex}"
-
-    async def opener() -> Store:
-        if request.param == "sqlite":
-            opened.append(SqliteStore(tmp_path / "data" / "depth.db"))
-        else:
-            from depth.storage.bigtable import BigtableStore  # noqa: PLC0415 - as callers do, for that backend alone
-
-            host = request.getfixturevalue("bigtable_host")
-            opened.append(BigtableStore("project", place, None, host))
-        return opened[-1]
-
-    yield opener
-    for store in opened:
-        await store.close()
-
-
-@pytest.fixture
-async def store(open_store: Opener) -> Store:
-    """One store of each backend."""
-    return await open_store()
 
 
 @pytest.fixture

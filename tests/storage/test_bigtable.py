@@ -139,6 +139,19 @@ async def test_ensure_table_asks_nothing_of_an_administrator_where_all_is_there(
         await store.ensure_table("nowhere", ["price"])
 
 
+async def test_who_may_not_list_tables_is_told_what_to_ask_for(
+    store: BigtableStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The instance is named, and no table, since none was asked."""
+
+    async def refuse(*_: object) -> None:
+        raise failed(google.PermissionDenied, "no list")
+
+    monkeypatch.setattr(bigtable_client, "list_tables", refuse)
+    with pytest.raises(StoreRefused, match=r"^Bigtable project/i\w+: PERMISSION_DENIED: no list: grant .* instance$"):
+        await store.tables()
+
+
 async def test_a_table_without_the_family_gets_it(store: BigtableStore, bigtable_host: str) -> None:
     place = store._place
     async with bigtable_client._admin(bigtable_host, AnonymousCredentials()) as admin:  # type: ignore[no-untyped-call]

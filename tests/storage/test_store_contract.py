@@ -44,6 +44,13 @@ async def collector_of(store: Store, epoch: int) -> str:
     return found.columns["collector"]
 
 
+async def test_tables_are_named(store: Store) -> None:
+    """Sorted, and from the moment on at which they are made."""
+    assert await store.tables() == [T]
+    await store.ensure_table("another", ("value",))
+    assert await store.tables() == ["another", T]
+
+
 async def test_what_was_written_is_read_back(store: Store) -> None:
     record = row(1768054365, **{column: f"text of {column}" for column in DEPTH_COLUMNS})
     outcome = await store.write(T, [record])
@@ -86,6 +93,40 @@ async def test_keys_are_the_keys_of_the_rows(store: Store) -> None:
 async def test_limit_takes_the_newest(store: Store, limit: int) -> None:
     await store.write(T, [row(epoch) for epoch in range(1, 6)])
     assert await epochs(store, limit=limit) == [5, 4, 3, 2, 1][:limit]
+
+
+@pytest.mark.parametrize("limit", [0, 1, 3, 99])
+async def test_keys_take_a_limit_too(store: Store, limit: int) -> None:
+    await store.write(T, [row(epoch) for epoch in range(1, 6)])
+    found = [key async for key in store.keys(T, FIRST, LAST, limit)]
+    assert found == [row(epoch).key for epoch in (5, 4, 3, 2, 1)][:limit]
+
+
+async def test_deleted_rows_are_gone_and_the_others_stay(store: Store) -> None:
+    await store.write(T, [row(epoch) for epoch in range(1, 6)])
+    await store.delete(T, [row(2).key, row(4).key])
+    assert await epochs(store) == [5, 3, 1]
+    assert await store.get(T, row(2).key) is None
+
+
+async def test_deleting_what_is_not_there_is_fine(store: Store) -> None:
+    await store.write(T, [row(1)])
+    await store.delete(T, [row(7).key])
+    await store.delete(T, [])
+    assert await epochs(store) == [1]
+
+
+async def test_a_deleted_row_may_be_written_again_and_has_its_new_columns_alone(store: Store) -> None:
+    await store.write(T, [row(1, price="1", covered="40,40")])
+    await store.delete(T, [row(1).key])
+    await store.write(T, [row(1, price="2")])
+    assert await store.get(T, row(1).key) == row(1, price="2")
+
+
+async def test_more_rows_than_one_request_takes_are_deleted(store: Store) -> None:
+    await store.write(T, [row(epoch) for epoch in range(1, 1_502)])
+    await store.delete(T, [row(epoch).key for epoch in range(1, 1_501)])
+    assert await epochs(store) == [1_501]
 
 
 async def test_only_the_columns_asked_for_are_read(store: Store) -> None:
@@ -194,6 +235,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "scan": lambda store: anext(store.scan("nowhere", FIRST, LAST)),
     "keys": lambda store: anext(store.keys("nowhere", FIRST, LAST)),
     "create": lambda store: store.create("nowhere", row(1)),
+    "delete": lambda store: store.delete("nowhere", [row(1).key]),
 }
 
 
