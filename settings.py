@@ -13,18 +13,24 @@ from depth.errors import UsageError
 PROJECT_ROOT = Path(__file__).resolve().parent
 
 
-def _host_only(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https", "ws", "wss"} or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ValueError(f"{url!r} is not scheme, host and port, for example https://api.binance.com")
-    return url.rstrip("/")
+def _host_only(*schemes: str) -> Callable[[str], str]:
+    def check(url: str) -> str:
+        parts = urlsplit(url)
+        beyond = parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None
+        if parts.scheme not in schemes or not parts.hostname or parts.port == 0 or beyond:
+            example = {"https": "https://api.binance.com", "wss": "wss://stream.binance.com:9443"}[schemes[0]]
+            raise ValueError(f"{url!r} is not {' or '.join(schemes)}, host and port alone, for example {example}")
+        return url.rstrip("/")
+
+    return check
 
 
 def _from_root(path: Path) -> Path:
     return PROJECT_ROOT / path.expanduser()
 
 
-HostUrl = Annotated[str, AfterValidator(_host_only)]
+RestUrl = Annotated[str, AfterValidator(_host_only("https", "http"))]
+StreamUrl = Annotated[str, AfterValidator(_host_only("wss", "ws"))]
 RootedPath = Annotated[Path, AfterValidator(_from_root)]
 
 
@@ -42,8 +48,8 @@ class Settings(BaseSettings):
     bigtable_app_profile_id: str | None = Field(None, description="Bigtable app profile")
     bigtable_emulator_host: str | None = Field(None, description="host:port of a Bigtable emulator")
     retention_days: int | None = Field(None, ge=1, description="days that rows are kept; for ever where not set")
-    binance_rest_url: HostUrl = Field("https://api.binance.com", description="scheme, host and port of the REST API")
-    binance_ws_url: HostUrl = Field(
+    binance_rest_url: RestUrl = Field("https://api.binance.com", description="scheme, host and port of the REST API")
+    binance_ws_url: StreamUrl = Field(
         "wss://stream.binance.com:9443", description="scheme, host and port of the websocket streams"
     )
     connections: int = Field(2, ge=1, le=10, description="sockets that feed one book")

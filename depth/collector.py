@@ -100,17 +100,16 @@ class Collector:
         """
         loading = asyncio.create_task(keep_trying(lambda: self._exchange.load(symbols), "exchange"))
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not loading.done():
-            loading.cancel()
-            await asyncio.gather(loading, return_exceptions=True)
-            return self._outcome()
         try:
-            markets = loading.result()
-            self._prepare(markets)
-            await self._work(markets, stopping)
+            await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if loading.done():
+                markets = loading.result()
+                self._prepare(markets)
+                await self._work(markets, stopping)
         finally:
-            stopping.cancel()
+            for task in (loading, stopping):
+                task.cancel()
+            await asyncio.gather(loading, stopping, return_exceptions=True)
         return self._outcome()
 
     def progress(self, symbol: str) -> Progress:

@@ -57,7 +57,7 @@ class Message(
     data: "Message | None" = None
 
 
-# What changed in the book between two update ids: a Message of kind `depthUpdate` that `parse_event` has checked.
+# What changed in the book between two update ids: a Message of kind `depthUpdate` that `parse` has checked.
 Event = Message
 
 

@@ -31,6 +31,7 @@ from depth.tables import TableMeta
 
 logger = logging.getLogger(__name__)
 
+_FIRST_ANSWER_SECONDS = 3.0
 _LAST_UPLOAD_SECONDS = 3.0
 
 T = TypeVar("T")
@@ -256,9 +257,11 @@ async def _spooling(
     try:
         await spooling.call(spooling.spool.open)
         try:
-            await destination.prepare()
-        except TransientError as error:
-            logger.warning("%s; capture begins all the same, rows wait in the spool", error)
+            async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
+                await destination.prepare()
+        except (TimeoutError, TransientError) as error:
+            said = str(error) or "the store does not answer yet"
+            logger.warning("%s; capture begins all the same, rows wait in the spool", said)
         yield spooling
         await spooling.finish()
     finally:

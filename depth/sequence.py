@@ -125,7 +125,7 @@ class Sequence:
         if waiting is not None and (event.first_id, event.time) != (waiting[0].first_id, waiting[0].time):
             self.batch_mismatch += 1
         if position is None or event.first_id <= position + 1:
-            return [(event, self._place(event, received, now)), *self._resolve(now)]
+            return [(event, self._place(self._stamp(event, received, now))), *self._resolve(now)]
         if waiting is None or event.first_id < waiting[0].first_id:
             arrived = now if waiting is None else waiting[1].arrived
             self._beyond[event.last_id] = (event, self._stamp(event, received, arrived))
@@ -152,14 +152,14 @@ class Sequence:
     def _stamp(self, event: Event, received: float, now: float) -> Ordered:
         return Ordered(event.first_id, event.last_id, event.time, event.time, received, now, event.raw)
 
-    def _place(self, event: Event, received: float, now: float, stamped: Ordered | None = None) -> Ordered:
-        ordered = stamped or self._stamp(event, received, now)
-        self._time = max(self._time, event.time)
+    def _place(self, ordered: Ordered) -> Ordered:
+        self._time = max(self._time, ordered.event_time)
         ordered.time = self._time
-        self.position = event.last_id
+        self.position = ordered.last_id
         kept = self._kept
         kept.append(ordered)
-        while now - kept[0].arrived > _KEEP_SECONDS:
+        # From its arrival, not from now: after a stall it may have waited for longer than that.
+        while ordered.arrived - kept[0].arrived > _KEEP_SECONDS:
             kept.popleft()
         return ordered
 
@@ -178,12 +178,12 @@ class Sequence:
         for other in self._sockets.values():
             other.stale = other.last_id = 0
         state.last_id = event.last_id
-        return [Broken("ids reset"), (event, self._place(event, received, now))]
+        return [Broken("ids reset"), (event, self._place(self._stamp(event, received, now)))]
 
     def _resolve(self, now: float) -> Iterator[tuple[Event, Ordered] | Broken]:
         """Place what fits behind a hole that was filled; give a hole up when nobody can fill it any more."""
         while self._beyond:
-            yield from self._drain(now)
+            yield from self._drain()
             if not self._beyond:
                 return
             # Holes may lie one behind the other: this one is as old as the first arrival beyond it.
@@ -195,14 +195,14 @@ class Sequence:
             yield Broken("sequence break")
             self.position = min(event.first_id for event, _ in self._beyond.values()) - 1
 
-    def _drain(self, now: float) -> Iterator[tuple[Event, Ordered]]:
+    def _drain(self) -> Iterator[tuple[Event, Ordered]]:
         for last_id in sorted(self._beyond):
             event, ordered = self._beyond[last_id]
             position = self.position or 0
             if event.first_id <= position + 1:
                 del self._beyond[last_id]
                 if last_id > position:
-                    yield event, self._place(event, ordered.received, now, ordered)
+                    yield event, self._place(ordered)
         # Where sockets batch differently, a larger batch may have covered a smaller one.
         for last_id in [last_id for last_id in self._beyond if last_id <= (self.position or 0)]:
             del self._beyond[last_id]

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from depth import rowkey, tables
-from depth.errors import MalformedRow, StoreUnavailable, TableMismatch, TerminalError, TransientError
+from depth.errors import DepthError, MalformedRow, StoreUnavailable, TableMismatch, TerminalError, TransientError
 from depth.record import Record
 from depth.storage.base import Store
 from depth.storage.spool import Spool, Spooled
@@ -33,43 +33,63 @@ class Destination:
         acknowledged: table to the last epoch that the store took from this run.
     """
 
-    def __init__(self, store: Store, depth_tables: Mapping[str, TableMeta]) -> None:
-        """Name the tables that this run writes and what each must have been begun with; nothing is sent."""
+    def __init__(
+        self, store: Store, depth_tables: Mapping[str, TableMeta], attempt_seconds: float = _ATTEMPT_SECONDS
+    ) -> None:
+        """Prepare; nothing is sent.
+
+        Args:
+            store: takes the rows.
+            depth_tables: the tables that this run writes and what each must have been begun with.
+            attempt_seconds: bound of one attempt.
+        """
         self.store = store
-        self._unchecked = dict(depth_tables)
-        self._ensured: set[str] = set()
         self.acknowledged: dict[str, int] = {}
+        self._metas = dict(depth_tables)
+        self._depth_tables = {tables.collectors_table(table): table for table in depth_tables}
+        self._attempt_seconds = attempt_seconds
+        self._ready: set[str] = set()
+
+    @asynccontextmanager
+    async def attempt(self) -> AsyncIterator[None]:
+        """Bound one attempt; a store that hangs is a store that is away."""
+        try:
+            async with asyncio.timeout(self._attempt_seconds):
+                yield
+        except TimeoutError as error:
+            said = f"no answer within {self._attempt_seconds:g} s"
+            raise StoreUnavailable(f"{said}: the rows wait in the spool") from error
 
     async def prepare(self) -> None:
-        """Make the tables and see that they belong to this source and grid.
+        """Make this run's tables and see that they belong to its source and grid.
 
         Raises:
-            StoreUnavailable: no answer within 15 s; call again.
+            StoreUnavailable: no answer within the bound; call again.
             TableMismatch: a table was begun with other parameters.
             StoreRefused: a person must act.
         """
-        async with _attempt():
-            while self._unchecked:
-                table, meta = next(iter(self._unchecked.items()))
-                companion = tables.collectors_table(table)
+        async with self.attempt():
+            for table in self._metas:
                 await self.ensure(table)
-                await self.ensure(companion)
-                mine = meta.text()
-                if not await self.store.create(companion, Record(META_KEY, {"value": mine})):
-                    stored = await self.store.get(companion, META_KEY)
-                    if stored is not None and stored.columns.get("value") != mine:
-                        raise TableMismatch(table, stored.columns.get("value", "nothing"), mine)
-                del self._unchecked[table]
 
     async def ensure(self, table: str) -> None:
-        """Make one table, once a run."""
-        if table not in self._ensured:
-            await self.store.ensure_table(table, tables.columns(table))
-            self._ensured.add(table)
+        """Make one table, once a run; if it is this run's, together with its companion and its `_meta` row."""
+        table = self._depth_tables.get(table, table)
+        if table in self._ready:
+            return
+        await self.store.ensure_table(table, tables.columns(table))
+        if table in self._metas:
+            companion, mine = tables.collectors_table(table), self._metas[table].text()
+            await self.store.ensure_table(companion, tables.columns(companion))
+            if not await self.store.create(companion, Record(META_KEY, {"value": mine})):
+                stored = await self.store.get(companion, META_KEY)
+                if stored is not None and stored.columns.get("value") != mine:
+                    raise TableMismatch(table, stored.columns.get("value", "nothing"), mine)
+        self._ready.add(table)
 
-    def forget(self, table: str) -> None:
-        """Look again whether a table is there: the store may have come back empty."""
-        self._ensured.discard(table)
+    def forget(self) -> None:
+        """Look at every table again before its next row: the store may have come back empty."""
+        self._ready.clear()
 
 
 class Shipment:
@@ -97,13 +117,12 @@ class Shipment:
             StoreUnavailable: some rows were not taken within 15 s; they stay in the spool.
             StoreRefused: a person must act.
         """
-        async with _attempt():
-            await self._destination.prepare()
+        async with self._destination.attempt():
             await self._destination.ensure(self.table)
             try:
                 written = await self._destination.store.write(self.table, [row.record for row in self._rows])
             except TerminalError:
-                self._destination.forget(self.table)
+                self._destination.forget()
                 raise
         done = [self._rows[index] for index in written.acknowledged]
         rowids = [row.rowid for row in done]
@@ -154,16 +173,18 @@ class Shipper:
         failures = 0
         said = float("-inf")
         while True:
-            backoff = min(_SHORTEST_BACKOFF * 2 ** min(failures, 8), _LONGEST_BACKOFF) if failures else 0.0
+            backoff = min(_SHORTEST_BACKOFF * 2 ** min(failures - 1, 8), _LONGEST_BACKOFF) if failures else 0.0
             await asyncio.sleep(max(self._flush_seconds, backoff))
             try:
                 await self.flush()
                 failures = 0
             except TableMismatch:
                 raise
-            except (TransientError, TerminalError) as error:
+            except Exception as error:
                 failures += 1
-                if time.monotonic() - said >= _LONGEST_BACKOFF:
+                if not isinstance(error, DepthError):
+                    logger.exception("an upload failed in a way that nobody thought of: the rows wait in the spool")
+                elif time.monotonic() - said >= _LONGEST_BACKOFF:
                     said = time.monotonic()
                     level = logging.ERROR if isinstance(error, TerminalError) else logging.WARNING
                     logger.log(level, "rows wait in the spool: %s", error)
@@ -182,6 +203,8 @@ class Shipper:
                 try:
                     await self._upload(Shipment(self._destination, self._spool, self._thread, rows))
                     shipped += len(rows)
+                except TableMismatch:
+                    raise
                 except (TransientError, TerminalError) as error:
                     refused = error  # the other tables' rows go their way
             if refused is not None:
@@ -199,16 +222,6 @@ class Shipper:
 
     async def _call(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
-
-
-@asynccontextmanager
-async def _attempt() -> AsyncIterator[None]:
-    """Bound one attempt; a store that hangs is a store that is away."""
-    try:
-        async with asyncio.timeout(_ATTEMPT_SECONDS):
-            yield
-    except TimeoutError as error:
-        raise StoreUnavailable(f"no answer within {_ATTEMPT_SECONDS:.0f} s: the rows wait in the spool") from error
 
 
 def _epoch(key: str) -> int | None:

@@ -1,6 +1,7 @@
 """Names and columns of the stored tables, and what a table was begun with."""
 
 import json
+import math
 import re
 from dataclasses import dataclass
 
@@ -61,9 +62,12 @@ class TableMeta:
         try:
             meta = json.loads(text)
             grid = Grid(float(meta["step"]), int(meta["steps"]), int(meta["interval"]))
-            return cls(str(meta["symbol"]), str(meta["source"]), grid)
-        except (KeyError, ValueError, TypeError, RecursionError) as error:
+            begun = cls(str(meta["symbol"]), str(meta["source"]), grid)
+        except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise MalformedRow(f"row {META_KEY} holds {text!r} ({error!r}): another program wrote it") from error
+        if not (0 < grid.step < math.inf and grid.steps > 0 and grid.interval > 0):
+            raise MalformedRow(f"row {META_KEY} holds {text!r}, which samples nothing: another program wrote it")
+        return begun
 
 
 def depth_table(symbol: str, suffix: str = "") -> str:
@@ -82,7 +86,7 @@ def depth_table(symbol: str, suffix: str = "") -> str:
     base, _, quote = symbol.partition("/")
     market = base if quote == "USDT" else base + quote
     table = f"binance_{market.lower()}_depth{suffix}"
-    if not quote or not _TABLE_ID.fullmatch(table + _COLLECTORS):
+    if not (base and quote) or not _TABLE_ID.fullmatch(table + _COLLECTORS):
         raise UsageError(f"symbol {symbol} gives the table name {table}, which Bigtable cannot hold: choose another")
     if table.endswith(tuple(_COMPANIONS)):
         raise UsageError(f"table {table} would stand in for another's companion: choose another --table-suffix")

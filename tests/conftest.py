@@ -1,4 +1,4 @@
-"""The stores that tests of more than one folder use."""
+"""The stores and the Prefect server that tests of more than one folder use."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from depth.storage.base import Store
 from depth.storage.sqlite import SqliteStore
-from tests import emulator
+from tests import emulator, prefect_server
 
 Opener = Callable[[], Awaitable[Store]]
 
@@ -47,3 +47,10 @@ async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
 async def store(open_store: Opener) -> Store:
     """One store of each backend."""
     return await open_store()
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run one server for the session; give what PREFECT_API_URL takes."""
+    with prefect_server.running(tmp_path_factory.mktemp("prefect")) as api:
+        yield api

@@ -238,10 +238,14 @@ class Scenes:
 
 def errors_in(rows: Sequence[Snapshot], exchange: Exchange, market: str = MARKET) -> list[str]:
     """Tell the exchange's story again and list everything in the rows that it contradicts; null says nothing."""
-    book = exchange.plays[market]._source.opening(market)
+    source = exchange.plays[market]._source
+    told = [diff for diff in exchange.told if diff.market == market]
+    book = source.opening(market)
+    for untold in itertools.takewhile(lambda diff: diff.last_id < told[0].first_id, source.diffs(market)):
+        book.apply(untold)
     wanted = {row.epoch: row for row in rows}
     found: list[str] = []
-    for diff, following in itertools.pairwise(diff for diff in exchange.told if diff.market == market):
+    for diff, following in itertools.pairwise(told):
         for side, changes in ((book.bids, diff.bids), (book.asks, diff.asks)):
             side.update(changes)
             for price in [price for price, amount in changes if not amount]:

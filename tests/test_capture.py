@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from depth.anchoring import Reason, Schedule
@@ -22,7 +22,10 @@ from depth.snapshot import encode
 from tests import oracle, recordings, strategies
 
 AGAINST_STREAMS = settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    deadline=None,
+    max_examples=30,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],  # to explain a failure takes minutes
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 SHAPE = oracle.Shape(Grid().step, Grid().steps)
 SECOND = 1_700_000_000
@@ -336,8 +339,8 @@ def monotonic(stream: strategies.Stream) -> strategies.Stream:
 class TestAccounts:
     """Whatever fails: every row is true, and every epoch is accounted for."""
 
-    @settings(AGAINST_STREAMS, max_examples=40)
-    @given(strategies.streams(max_events=40).map(monotonic), st.integers(0, 2**32))
+    @settings(AGAINST_STREAMS, max_examples=25)
+    @given(strategies.streams(max_events=30).map(monotonic), st.integers(0, 2**32))
     def test_from_the_first_row_to_the_end_each_epoch_has_a_row_or_a_cause(
         self, stream: strategies.Stream, seed: int
     ) -> None:
@@ -352,8 +355,8 @@ class TestAccounts:
             (one.start, one.end) for one in world.run.incidents
         )
 
-    @settings(AGAINST_STREAMS, max_examples=40)
-    @given(strategies.streams(max_events=40).map(monotonic), st.integers(0, 2**32))
+    @settings(AGAINST_STREAMS, max_examples=25)
+    @given(strategies.streams(max_events=30).map(monotonic), st.integers(0, 2**32))
     def test_every_row_is_true_whatever_fails(self, stream: strategies.Stream, seed: int) -> None:
         """Last event, best prices and every known bucket are the whole book's, and no audit is in doubt."""
         world = World(stream, seed)
@@ -631,6 +634,15 @@ class TestHoles:
         run.deliver("A", *wires[1:])
         run.deliver("B", wires[0])
         assert run.rows == stored(oracle.sample([event(1, 100), *wires], body(2), SHAPE))
+
+    def test_a_new_chain_that_begins_in_a_time_already_proved_proves_nothing_twice(self) -> None:
+        """E went back with the break: the epochs that have rows keep them."""
+        run = chained("A")
+        run.deliver("A", event(21, 3100), event(25, 1500))
+        run.anchor(body(24, ["99 1", "90 1"]))
+        run.deliver("A", event(26, 2500), event(27, 3050), event(28, 5100))
+        assert [run.rows[epoch]["update_id"] for epoch in epochs(1, 2, 3, 4, 5)] == ["10", "20", "20", "27", "27"]
+        assert run.lost == {}
 
     def test_a_gap_after_every_socket_was_closed_is_a_disconnect(self) -> None:
         """Whatever socket comes back first."""
@@ -1052,9 +1064,10 @@ class TestRecordings:
         """Sum as the original did."""
         sums = [0.0] * 40
         for price, amount in levels.items():
-            bucket = int(abs(math.log(best) - math.log(price)) / 0.00002)
-            if bucket < 40:
-                sums[bucket] += price * amount
+            if abs(price - best) < best / 1000:  # the window is 0.0008: spares thousands of logarithms
+                bucket = int(abs(math.log(best) - math.log(price)) / 0.00002)
+                if bucket < 40:
+                    sums[bucket] += price * amount
         return [round(total, 2) for total in sums]
 
     def test_derived_the_quiet_stretch_is_filled(self) -> None:

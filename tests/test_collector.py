@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -92,7 +93,8 @@ async def stale_at_first() -> Run:
     def before(exchange: Exchange) -> None:
         exchange.faults.stale_body(3)
 
-    async with collecting(before=before) as run:
+    market = SyntheticSource(start=int(time.time() * 1000) - 3000, since=True)
+    async with collecting(source=market, before=before) as run:
         await run.more_rows(2)
     return run
 
@@ -265,7 +267,7 @@ async def test_two_symbols_are_two_books() -> None:
 
 
 async def test_a_slow_sink_delays_rows_and_loses_none() -> None:
-    """While the sink takes 2.5 s the book goes on, and what it captured is handed over next; then the sink is closed."""
+    """While the sink takes 2.5 s the book goes on; what was captured is handed over next, then the sink is closed."""
     sink, stop = Slow(), asyncio.Event()
     async with Exchange(SyntheticSource(), None) as exchange:
         await asyncio.gather(collect(exchange, ["BTC/USDT"], sink, stop), after_rows(sink, 5, stop))
@@ -276,14 +278,21 @@ async def test_a_slow_sink_delays_rows_and_loses_none() -> None:
 
 
 async def test_the_end_of_a_run_says_what_it_could_not_prove() -> None:
-    """The second that no event has closed is an incident `stopped`, right behind the last row."""
+    """Seconds that had begun and that no event has closed are an incident `stopped`, right behind the last row."""
     sink, stop = Rows(), asyncio.Event()
     async with Exchange(SyntheticSource(), None) as exchange:
-        await asyncio.gather(collect(exchange, ["BTC/USDT"], sink, stop), after_rows(sink, 3, stop))
+
+        async def fall_silent() -> None:
+            await after_rows(sink, 3, asyncio.Event())
+            exchange.faults.halt()
+            await asyncio.sleep(2.5)
+            stop.set()
+
+        await asyncio.gather(collect(exchange, ["BTC/USDT"], sink, stop), fall_silent())
     [stopped] = sink.incidents.values()
     assert stopped.cause == "stopped"
     assert stopped.start == sink.rows[-1].epoch + 1
-    assert stopped.end - stopped.start in {1, 2}
+    assert stopped.end - stopped.start in {2, 3}
 
 
 @pytest.mark.parametrize("status", [451, 403])

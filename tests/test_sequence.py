@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from depth.book import Book
@@ -16,7 +16,10 @@ from depth.sequence import Sequence as Stream
 from tests import oracle, strategies
 
 AGAINST_STREAMS = settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    deadline=None,
+    max_examples=30,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],  # to explain a failure takes minutes
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 Steps = Iterable[tuple[Event, Ordered] | Broken]
@@ -267,6 +270,18 @@ def test_after_a_stall_the_wait_begins_anew() -> None:
     sockets.deliver("A", event(5))
     assert sockets.wait(1.99) == []
     assert sockets.wait(0.01) == ["sequence break", 5]
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_hole_may_be_older_than_the_minute_that_is_kept(filled: bool) -> None:  # noqa: FBT001  (pytest's)
+    """After a stall of two minutes in the midst of it: filled or lost as ever."""
+    sockets = Sockets()
+    sockets.deliver("A", event(1), event(3), event(4))
+    sockets.now = 120.0
+    sockets.sequence.restart_timers(sockets.now)
+    steps = sockets.deliver("B", event(2)) if filled else sockets.wait(2.0)
+    assert steps == [2 if filled else "sequence break", 3, 4]
+    assert sockets.deliver("A", event(5)) == [5]
 
 
 def test_a_stall_without_a_hole_is_nothing() -> None:

@@ -1,9 +1,10 @@
 """Names of tables and their columns."""
 
+import json
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from depth import tables
@@ -11,6 +12,17 @@ from depth.epochs import Grid
 from depth.errors import MalformedRow, UsageError
 from depth.snapshot import Snapshot, encode
 from depth.tables import TableMeta
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def damaged(key: str, value: object) -> str:
+    """Write a good beginning with one other value."""
+    return json.dumps(json.loads(TableMeta("BTC/USDT", "binance", Grid()).text()) | {key: value})
 
 
 @pytest.mark.parametrize(
@@ -29,7 +41,9 @@ def test_a_symbol_names_its_table(symbol: str, suffix: str, table: str) -> None:
     assert tables.depth_table(symbol, suffix) == table
 
 
-@pytest.mark.parametrize("symbol", ["币安人生/USDT", "BTC", "BTC/", "", "B TC/USDT", "A" * 40 + "/USDT", "BTC/USDT\n"])
+@pytest.mark.parametrize(
+    "symbol", ["币安人生/USDT", "BTC", "BTC/", "/USDT", "", "B TC/USDT", "A" * 40 + "/USDT", "BTC/USDT\n"]
+)
 def test_a_name_that_bigtable_cannot_hold_is_a_usage_error(symbol: str) -> None:
     """In the table or in its companions, which have longer names; the message names the symbol."""
     with pytest.raises(UsageError, match=f"symbol {symbol}"):
@@ -65,11 +79,18 @@ def test_no_table_stands_in_for_another_s_companion(suffix: str) -> None:
 
 @pytest.mark.parametrize(
     ("companion", "columns"),
-    [(tables.hourly_table, ("summary", "count", "covered", "coverage")), (tables.collectors_table, ("value",))],
+    [
+        (tables.hourly_table, "summary count covered coverage"),
+        (tables.collectors_table, "value"),
+        (
+            tables.gaps_table,
+            "start end missing cause detected_at opened_alert_at growing_alert_at resolved_at resolved_alert_at",
+        ),
+    ],
 )
-def test_a_companion_has_columns_of_its_own(companion: Callable[[str], str], columns: tuple[str, ...]) -> None:
+def test_a_companion_has_columns_of_its_own(companion: Callable[[str], str], columns: str) -> None:
     """Those of DESIGN 5."""
-    assert tables.columns(companion("binance_btc_depth")) == columns
+    assert tables.columns(companion("binance_btc_depth")) == tuple(columns.split())
 
 
 def test_what_a_table_was_begun_with_comes_back() -> None:
@@ -84,3 +105,18 @@ def test_what_is_no_beginning_is_malformed(text: str) -> None:
     """Another program's row."""
     with pytest.raises(MalformedRow, match="row _meta holds"):
         TableMeta.parse(text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.text() | anything.map(json.dumps) | st.builds(damaged, st.sampled_from(["step", "steps", "interval"]), anything)
+)
+@example(damaged("steps", float("inf")))
+@example(damaged("step", 10**400))
+def test_any_text_is_a_beginning_or_malformed(text: str) -> None:
+    """No other exception, and what is accepted can be written again."""
+    try:
+        meta = TableMeta.parse(text)
+    except MalformedRow:
+        return
+    assert TableMeta.parse(meta.text()) == meta

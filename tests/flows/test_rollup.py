@@ -183,7 +183,10 @@ def test_on_a_server_it_is_a_flow_run(prefect_api: str, database: Path) -> None:
     failed = commands.run("rollup", ["--json"], database.parent, PREFECT_API_URL=prefect_api)
     assert (failed.code, failed.out) == (1, "")
     assert "\nerror: no database" in failed.err
-    runs = httpx.post(f"{prefect_api}/flow_runs/filter", json={"sort": "EXPECTED_START_TIME_ASC"}).json()
+    runs = httpx.post(
+        f"{prefect_api}/flow_runs/filter",
+        json={"flows": {"name": {"any_": ["rollup"]}}, "sort": "EXPECTED_START_TIME_ASC"},
+    ).json()
     assert [run["state"]["name"] for run in runs] == ["Completed", "Completed", "Failed"]
     assert [run["state"]["message"] for run in runs][:2] == ["2 hours, 2 of them made", "2 hours, 0 of them made"]
 
