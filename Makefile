@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test lint bench up down lock clean
+.PHONY: setup demo test e2e lint bench up down lock clean
 
 setup: .venv/.ready
 
@@ -24,6 +24,9 @@ demo: setup
 
 test: setup
 	$(RUN) -m pytest -n 2 --dist worksteal
+
+e2e: setup
+	$(RUN) -m pytest -m server
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -124,12 +124,12 @@ class _Side:
         return Audit(len(mine.keys() | theirs.keys()), mismatches + len(theirs.keys() - mine.keys()))
 
     def _within(self, edge: float | None) -> dict[float, float]:
-        everything = {**self._far, **self._near}
+        parts = (self._far, self._near)
         if edge is None:
-            return everything
+            return {**self._far, **self._near}
         if self._bids:
-            return {price: amount for price, amount in everything.items() if price >= edge}
-        return {price: amount for price, amount in everything.items() if price <= edge}
+            return {price: amount for part in parts for price, amount in part.items() if price >= edge}
+        return {price: amount for part in parts for price, amount in part.items() if price <= edge}
 
     def _draw_zone(self, window: float) -> None:
         far = self._far

@@ -167,7 +167,7 @@ class Capture:
         logger.warning("%s: %s after update id %s, the book is built anew", self.symbol, cause, self._last_id())
         self.counts.resyncs += 1
         self._book = self._time = None
-        self._doubted = self._near_edge = False
+        self._doubted = False
         self._break = "disconnect" if self._cut_off else cause
         self._good_since = None
         if cause == "ids reset":

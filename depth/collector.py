@@ -82,7 +82,6 @@ class Collector:
         self._wanted: dict[str, asyncio.Event] = {}
         self._captured = asyncio.Event()
         self._latency = Latency()
-        self._beat_at = 0.0
         self._heard: dict[str, float] = {}
 
     async def run(self, symbols: Sequence[str], stop: asyncio.Event) -> Outcome:

@@ -3,7 +3,8 @@
     DepthError
     ├── TransientError             retried: it may pass by itself
     │   ├── ExchangeUnavailable    no route, 5xx, time-out, rate limit (with `retry_after`)
-    │   └── StoreUnavailable       the store did not answer, or not in time
+    │   ├── StoreUnavailable       the store did not answer, or not in time
+    │   └── SpoolFull              the spool takes no more rows
     ├── TerminalError              a person must act; never retried (exit 1)
     │   ├── AccessRefused          HTTP 451 or 403: this machine may not read the market
     │   ├── StoreRefused           permission, missing table, corrupt file
@@ -43,6 +44,10 @@ class ExchangeUnavailable(TransientError):
 
 class StoreUnavailable(TransientError):
     """The store did not take the rows; they stay in the spool."""
+
+
+class SpoolFull(TransientError):
+    """The spool takes no more rows; those given stay with the caller."""
 
 
 class TerminalError(DepthError):

@@ -27,10 +27,12 @@ SYMBOL = "BTC/USDT"
 MARKET = "BTCUSDT"
 _POLL_SECONDS = 0.02
 _APART_SECONDS = 0.2
+_LATE_SECONDS = 0.1
+_STALL_SECONDS = 1.0
 _NEAR = 1.001  # beyond the window of 0.08 %
 
 
-async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 40.0) -> None:
     """Wait for something that nobody announces."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  # what is waited for is the state of another program
@@ -77,7 +79,8 @@ class Run:
         open_sockets: the exchange's open connections, whenever they changed.
         feed: what sockets told the collector: opened, delivered (the first event), closed.
         connections: how many the exchange has accepted by the end.
-        lag: the longest time that the loop was held up, in seconds.
+        lag: how long the loop was held up, in seconds, by this busy machine or by the scene.
+        stalls: how often for so long that all waiting times begin anew.
         waited: seconds until something that the scene waited for, by name.
         result: once the run has ended.
     """
@@ -89,6 +92,7 @@ class Run:
     feed: list[tuple[str, str]] = field(default_factory=list)
     connections: int = 0
     lag: float = 0.0
+    stalls: int = 0
     waited: dict[str, float] = field(default_factory=dict)
     result: Outcome | None = None
     over: bool = False
@@ -159,7 +163,9 @@ class Run:
         while True:
             await asyncio.sleep(_POLL_SECONDS)
             now = time.monotonic()
-            self.lag, before = max(self.lag, now - before - _POLL_SECONDS), now
+            late, before = now - before - _POLL_SECONDS, now
+            self.lag += late if late > _LATE_SECONDS else 0.0
+            self.stalls += late > _STALL_SECONDS
             numbers = set(self.exchange.state.open)
             if not self.open_sockets or numbers != self.open_sockets[-1]:
                 self.open_sockets.append(numbers)
@@ -207,7 +213,7 @@ async def collecting(  # noqa: PLR0913  # what a scene is made of
                 yield run
             run.over, run.connections = True, exchange.state.connections
             stop.set()
-            run.result = await asyncio.wait_for(running, 10)
+            run.result = await asyncio.wait_for(running, 20)
         finally:
             await _end(running)
             await client.close()

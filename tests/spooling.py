@@ -3,8 +3,9 @@
 import subprocess
 
 from depth import rowkey
+from depth.errors import SpoolFull
 from depth.record import Record
-from depth.storage.spool import Spool, SpoolFull
+from depth.storage.spool import Spool
 
 T = "binance_btc_depth"
 B = "sqlite"

@@ -21,7 +21,9 @@ def decimals(whole: int, digits: int) -> st.SearchStrategy[Decimal]:
 
 
 # Prices and amounts as Binance has them: BTC, SHIB (amounts to 1e11), a tiny price, and the most digits there can be.
-markets = st.sampled_from([(6, 2, 4, 5), (0, 8, 12, 0), (0, 8, 11, 2), (1, 8, 7, 8), (7, 8, 7, 8), (14, 1, 14, 1)])
+markets = st.sampled_from(
+    [(6, 2, 4, 5), (0, 8, 12, 0), (0, 8, 11, 2), (1, 8, 7, 8), (7, 8, 7, 8), (8, 7, 9, 6), (14, 1, 14, 1)]
+)
 
 
 @st.composite
@@ -63,10 +65,22 @@ def test_an_index_is_the_literal_formula(best: Decimal, price: Decimal, step: fl
 
 
 @QUICKLY
-@given(st.one_of(decimals(7, 8), decimals(11, 4), decimals(14, 1), decimals(15, 0), decimals(0, 8)))
+@given(
+    st.one_of(
+        decimals(7, 8),
+        decimals(8, 7),
+        decimals(9, 6),
+        decimals(11, 4),
+        decimals(14, 1),
+        decimals(15, 0),
+        decimals(0, 8),
+    )
+)
 @example(Decimal("0.00000001"))
 @example(Decimal("11258999.06842624"))  # 2**50 units: where the second way begins
 @example(Decimal("11258999.06842623"))
+@example(Decimal("89048401.7592924"))  # float64 times 1e8 is another integer
+@example(Decimal("14282070318.5278"))
 @example(Decimal(999_999_999_999_999))
 def test_a_float_gives_back_the_integer_that_was_written(value: Decimal) -> None:
     """Up to 15 digits and 8 decimals, times 1e8 is exact."""
@@ -94,6 +108,13 @@ def test_half_cents_go_to_the_even_cent(amounts: list[str], value: float) -> Non
     if len(amounts) == 1:
         assert oracle.value(exact) == value
     assert buckets.values(levels, 1.0, Grid(1.0, 1), 1, 2) == (oracle.value(exact),)
+
+
+def test_half_cents_of_large_amounts_are_ties_too() -> None:
+    """1e11 units at a price of 1e-5: a float64 of the amount times 1e8 is no longer the integer."""
+    for amount in range(98_765_000_500, 98_766_000_000, 10_000):
+        [value] = buckets.values([(0.00001, float(amount))], 0.00001, Grid(1.0, 1), 1, 2)
+        assert value == oracle.value(Decimal("0.00001") * amount)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +149,22 @@ def test_buckets_before_the_edge_prices_own_are_known(edge: float | None, known:
     assert buckets.known(100.0, edge, grid) == known
     values = buckets.values([(100.0, 1.0), (99.9, 1.0)], 100.0, grid, known, 2)
     assert [value is None for value in values] == [False] * known + [True] * (4 - known)
+
+
+@pytest.mark.parametrize("known", [1, 7, 40])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_the_last_known_bucket_is_summed_to_its_very_end(known: int, side: int) -> None:
+    """Of two neighbouring prices on the bucket's far end the nearer one counts and the other does not."""
+    best, grid = 100_000.0, Grid(0.001, 40)
+    price = best * math.exp(side * known * grid.step)
+    while buckets.index(best, price, grid.step) < known:
+        price = math.nextafter(price, side * math.inf)
+    while buckets.index(best, price, grid.step) >= known:
+        price = math.nextafter(price, best)
+    levels = [(price, 1.0), (math.nextafter(price, side * math.inf), 1.0)]
+    values = buckets.values(levels, best, grid, known, 2)
+    assert values[known - 1] == pytest.approx(price, abs=0.01)
+    assert sum(value for value in values if value) == values[known - 1]
 
 
 @pytest.mark.parametrize("quote", ["USDT", "USDC", "FDUSD", "TUSD", "DAI", "USD", "EUR"])

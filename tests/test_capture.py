@@ -589,6 +589,8 @@ class TestHoles:
         assert [*run.rows] == epochs(1, 2, 3)
         assert (run.capture.counts.anchors, run.capture.counts.audits) == (1, 0)
         assert run.wants is None
+        run.deliver("A", event(37, 3700))
+        assert run.wants == "hole"
 
     def test_a_hole_that_is_lost_is_a_gap_and_then_rows_are_right_again(self) -> None:
         """Rows of the new chain are the oracle's from the replacement on; the gap has its cause and both its ends."""
@@ -903,6 +905,16 @@ class TestAudits:
         run.anchor(body(20), "hourly")
         assert run.wants == "audit"
         assert run.capture.counts.anchors == 2
+
+    def test_a_doubt_ends_with_the_chain_it_was_about(self) -> None:
+        """The next chain's book is another one: its first mismatch is a first one."""
+        run = self.doubted()
+        run.deliver("A", *ticks(30, 45))
+        run.anchor(body(29))
+        assert run.wants is None
+        run.anchor(body(45, self.WRONG), "hourly")
+        assert run.wants == "audit"
+        assert run.incidents == [Incident(SECOND + 2, SECOND + 3, "sequence break")]
 
     def test_rows_of_an_older_chain_are_not_suspect(self) -> None:
         """A chain that broke had another book."""

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from prefect import flow
+from prefect import State, flow
 
 from tasks.store import store_snapshots
 from tests import docks
@@ -35,7 +35,7 @@ async def upload(mood: str, folder: Path) -> dict[str, object]:
 
         @flow(name=f"uploading-{mood}")
         async def uploading() -> None:
-            state = await task(shipment, return_state=True)
+            state: State[int] = await task(shipment, return_state=True)  # type: ignore[misc]  # Prefect's overload
             given.append(await state.aresult(raise_on_failure=False))
 
         await uploading()

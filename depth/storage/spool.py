@@ -22,7 +22,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from depth import rowkey
-from depth.errors import TransientError
+from depth.errors import SpoolFull
 from depth.record import Record
 from depth.storage import sqlfile
 from depth.storage.ownership import Ownership
@@ -51,10 +51,6 @@ _BY_QUEUE = "CREATE INDEX IF NOT EXISTS spooled_by_queue ON spooled (queue)"
 # A delete needs room too: the log that holds it, and the pages that the log then moves into the file. Were the disk
 # filled to the last byte with rows, not one of them could ever leave.
 _RESERVE_BYTES = 32 * 2**20
-
-
-class SpoolFull(TransientError):
-    """The spool takes no more rows; those given stay with the caller."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,11 +58,8 @@ def test_a_reader_that_goes_away_ends_a_dry_run_quietly(tmp_path: Path, settings
     assert "Error" not in (tmp_path / "said").read_text()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_a_signal_ends_it_well_although_the_store_is_locked(
-    number: signal.Signals, code: int, tmp_path: Path, settings: dict[str, str]
-) -> None:
-    """Within 10 s, and every captured second waits in the spool; a run with a store then stores them all."""
+def test_sigterm_ends_it_well_although_the_store_is_locked(tmp_path: Path, settings: dict[str, str]) -> None:
+    """The end does not wait for the other process; every captured second waits in the spool."""
     with closing(sqlite3.connect(tmp_path / "depth.db", isolation_level=None)) as other:
         other.execute("PRAGMA journal_mode=WAL")
         other.execute("BEGIN IMMEDIATE")
@@ -71,10 +68,10 @@ def test_a_signal_ends_it_well_although_the_store_is_locked(
             while spooled(tmp_path) < 3 and time.monotonic() < until:
                 time.sleep(0.1)
             began = time.monotonic()
-            ended = commands.finish(process, number)
+            ended = commands.finish(process, signal.SIGTERM)
             took = time.monotonic() - began
-    assert ended.code == code, ended.err
-    assert took < 10
+    assert ended.code == 0, ended.err
+    assert took < 8  # three seconds for the last upload, five that SQLite waits for a lock
     assert "Traceback" not in ended.err
     captured = re.search(r"BTC/USDT (\d+) rows", ended.err)
     assert captured is not None

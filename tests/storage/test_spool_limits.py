@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from depth.errors import StoreRefused
+from depth.errors import SpoolFull, StoreRefused
 from depth.record import Record
 from depth.storage import spool as spool_module
-from depth.storage.spool import Spool, SpoolFull
+from depth.storage.spool import Spool
 from depth.storage.spool_state import SpoolState, read_state
 from tests.spooling import B, T, append, append_until_full, epochs, ship, ship_all
 
