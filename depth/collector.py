@@ -77,7 +77,7 @@ class Collector:
         self._sink = sink
         self._schedule = schedule
         self._captures: dict[str, Capture] = {}  # by market id
-        self._incidents: dict[str, dict[int, Incident]] = {}  # by symbol, then start
+        self._incidents: dict[str, dict[tuple[int, str], Incident]] = {}  # by symbol, then start and cause
         self._epochs: dict[str, tuple[int, int]] = {}  # by symbol: first and last captured
         self._wanted: dict[str, asyncio.Event] = {}
         self._captured = asyncio.Event()
@@ -232,7 +232,9 @@ class Collector:
         for capture in self._captures.values():
             rows += capture.rows
             incidents += ((capture.symbol, incident) for incident in capture.incidents)
-            self._incidents[capture.symbol] |= {incident.start: incident for incident in capture.incidents}
+            self._incidents[capture.symbol] |= {
+                (incident.start, incident.cause): incident for incident in capture.incidents
+            }
             capture.rows, capture.incidents = [], []
         if rows or incidents:
             await self._sink.put(rows, incidents)

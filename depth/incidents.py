@@ -30,8 +30,12 @@ class Report:
     collector: str
 
     def record(self, symbol: str) -> Record:
-        """Write it as a row; a report that grows keeps its start and so its key."""
-        key = f"{_PREFIX}{rowkey.encode(self.start, symbol)}#{self.collector}"
+        """Write it as a row; a report that grows keeps its start and so its key.
+
+        Epochs may be suspect and lost at the same time, so suspicions have keys of their own.
+        """
+        kind = f"#{SUSPECT}" if self.cause == SUSPECT else ""
+        key = f"{_PREFIX}{rowkey.encode(self.start, symbol)}#{self.collector}{kind}"
         return Record(key, {"value": msgspec.json.encode(self).decode()})
 
     @classmethod

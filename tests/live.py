@@ -40,11 +40,16 @@ async def until(condition: Callable[[], object], seconds: float = 40.0) -> None:
 
 
 class Exchange(SimulatedExchange):
-    """The simulated exchange; the test also keeps every event as it was told."""
+    """The simulated exchange; the test also keeps every event as told, and who was there at each subscription."""
 
     def __init__(self, source: Source, options: Options | None) -> None:
         super().__init__(source, options)
         self.told: list[Diff] = []
+        self.open_at_subscriptions: list[set[int]] = []
+
+    def _count_subscribers(self) -> None:
+        self.open_at_subscriptions.append({connection.number for connection in self._connections if connection.alive})
+        super()._count_subscribers()
 
     def _tell(self, diff: Diff) -> None:
         self.told.append(diff)
@@ -139,8 +144,8 @@ class Run:
         return fewest
 
     def overlapped(self, old: int, new: int) -> bool:
-        """Whether the exchange ever had both connections open."""
-        return any({old, new} <= numbers for numbers in self.open_sockets)
+        """Whether the exchange ever had both connections open when one of them subscribed."""
+        return any({old, new} <= numbers for numbers in self.exchange.open_at_subscriptions)
 
     async def more_rows(self, count: int) -> None:
         wanted = len(self.sink.rows) + count

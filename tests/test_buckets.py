@@ -12,7 +12,7 @@ from depth import buckets
 from depth.epochs import Grid
 from tests import oracle
 
-QUICKLY = settings(max_examples=150, deadline=None)
+QUICKLY = settings(max_examples=100, deadline=None)
 
 
 def decimals(whole: int, digits: int) -> st.SearchStrategy[Decimal]:

@@ -39,27 +39,32 @@ def never() -> Schedule:
     return Schedule(hourly=math.inf, edge=math.inf)
 
 
+async def anchored_five_times(run: Run) -> None:
+    await until(lambda: len(run.client.asked) >= 5)
+    await run.more_rows(2)
+
+
 async def level() -> Run:
     async with collecting(schedule=often) as run:
-        await run.more_rows(4)
+        await anchored_five_times(run)
     return run
 
 
 async def ahead_100_ms() -> Run:
     async with collecting(Options(rest_ahead_ms=100, cut_inside_events=True), schedule=often) as run:
-        await run.more_rows(4)
+        await anchored_five_times(run)
     return run
 
 
 async def ahead_200_ms() -> Run:
     async with collecting(Options(rest_ahead_ms=200, cut_inside_events=True), schedule=often) as run:
-        await run.more_rows(4)
+        await anchored_five_times(run)
     return run
 
 
 async def ahead_300_ms() -> Run:
     async with collecting(Options(rest_ahead_ms=300, cut_inside_events=True), schedule=often) as run:
-        await run.more_rows(4)
+        await anchored_five_times(run)
     return run
 
 

@@ -14,7 +14,7 @@ from depth.events import Anchor, Message, parse, to_anchor
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-QUICKLY = settings(max_examples=150, deadline=None)
+QUICKLY = settings(max_examples=100, deadline=None)
 
 EVENT: dict[str, Any] = {
     "e": "depthUpdate",
@@ -60,7 +60,7 @@ def frame(**changes: object) -> str:
     return json.dumps(EVENT | changes)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.one_of(
         st.text(),

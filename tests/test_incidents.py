@@ -44,3 +44,11 @@ def test_a_row_that_is_no_report_is_malformed(columns: dict[str, str]) -> None:
     """And says which."""
     with pytest.raises(MalformedRow, match="row incident#1 cannot be read"):
         Report.parse(Record("incident#1", columns))
+
+
+def test_epochs_may_be_lost_and_suspect_at_the_same_time() -> None:
+    """Two reports of one collector that begin together do not overwrite each other."""
+    lost, doubted = Report(5, 7, "crossed", "c"), Report(5, 9, incidents.SUSPECT, "c")
+    assert lost.record("BTC/USDT").key != doubted.record("BTC/USDT").key
+    first, last = incidents.bounds(5, 6)
+    assert all(first <= report.record("BTC/USDT").key < last for report in (lost, doubted))

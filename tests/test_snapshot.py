@@ -160,7 +160,7 @@ def test_up_to_499_buckets_one_more_always_counts(steps: int, known: int) -> Non
     assert lower < higher
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     st.sampled_from([*encode(ROW).columns]),
     anything.map(json.dumps) | st.text() | st.sampled_from(["nan", "inf", "-inf", "1e999", "9" * 5000, ""]),
@@ -171,7 +171,7 @@ def test_a_damaged_column_is_malformed_or_still_a_row(column: str, text: str) ->
     readable_or_malformed(encode(ROW).key, {**encode(ROW).columns, column: text})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.sampled_from([*json.loads(encode(ROW).columns["orderbook"])]), anything)
 @example("best_bid", float("nan"))
 @example("best_ask", float("inf"))
