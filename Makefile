@@ -26,7 +26,7 @@ test: setup
 	$(RUN) -m pytest -n 2 --dist worksteal
 
 e2e: setup
-	$(RUN) -m pytest -m server
+	$(RUN) -m pytest -m alone
 
 lint: setup
 	$(BIN)/ruff format --check .

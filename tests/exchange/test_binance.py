@@ -162,6 +162,7 @@ def other_process() -> Iterator[str]:
         process.terminate()
 
 
+@pytest.mark.alone
 async def test_a_snapshot_never_holds_the_loop_up_for_more_than_15_ms(other_process: str) -> None:
     """To decode, read, use and audit 5,000 levels a side lets frames in between; the best of three tries counts."""
     freeze_imports()

@@ -14,7 +14,7 @@ from depth.exchange.simulated import Handle, Options, SyntheticSource, threaded
 from tests import commands
 from tests.commands import Ended
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.server]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

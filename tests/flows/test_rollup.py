@@ -165,7 +165,7 @@ def test_bigtable_is_a_matter_of_the_backend(
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.server
+@pytest.mark.alone
 def test_on_a_server_it_is_a_flow_run(prefect_api: str, database: Path) -> None:
     """The hours made are a table artifact; what fails is a failed run; standard output is the same as without."""
     asyncio.run(fill(SqliteStore(database), ROWS))

@@ -224,7 +224,7 @@ def test_the_deployments_ask_for_what_the_options_know() -> None:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.server
+@pytest.mark.alone
 def test_on_a_server_it_is_a_flow_run(prefect_api: str, database: Path) -> None:
     """An event a gap, artifacts of open gaps and coverage; gaps are no failure of the run, a missing database is."""
     here, server = database.parent, {"PREFECT_API_URL": prefect_api}
