@@ -42,7 +42,7 @@ class Relay:
                 async with asyncio.timeout(BEACON_SECONDS):
                     await self._store.write(self._table, [presence.encode(await self._myself())])
             except (TimeoutError, DepthError) as error:
-                logger.debug("presence of this run is not written: %s", error or "no answer in time")
+                logger.debug("presence of this run is not written: %s", str(error) or "no answer in time")
             await asyncio.sleep(max(0.0, began + BEACON_SECONDS - time.monotonic()))
 
     async def successors(self) -> None:

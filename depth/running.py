@@ -245,7 +245,7 @@ class _Spooling:
             async with asyncio.timeout(_LAST_UPLOAD_SECONDS):
                 await self._shipper.flush()
         except (TimeoutError, DepthError) as error:
-            logger.warning("the last rows wait in the spool for the next run: %s", error or "no answer in time")
+            logger.warning("the last rows wait in the spool for the next run: %s", str(error) or "no answer in time")
         self.waiting = (await self.call(self.spool.stats)).count
 
 

@@ -121,7 +121,9 @@ def _prefect_answers() -> bool:
     try:
         httpx.get(f"{url}/health", timeout=_API_SECONDS).raise_for_status()
     except httpx.HTTPError as error:
-        logger.warning("Prefect at %s does not answer (%s): running without it", url, error or type(error).__name__)
+        logger.warning(
+            "Prefect at %s does not answer (%s): running without it", url, str(error) or type(error).__name__
+        )
         return False
     return True
 

@@ -138,13 +138,14 @@ async def test_a_run_leaves_no_lock_and_no_task(plan: Plan) -> None:
     assert [task for task in ours if task is not asyncio.current_task()] == []
 
 
-async def test_the_last_upload_gets_three_seconds(plan: Plan) -> None:
+async def test_the_last_upload_gets_three_seconds(plan: Plan, caplog: pytest.LogCaptureFixture) -> None:
     """A store that hangs does not keep a stopped run: it ends in time, and its rows wait for the next one."""
     outcome, took = await run_until(plan, lambda: len(waiting(plan)) >= 2, hang)
     assert 3.0 <= took < 6.0
     assert outcome.waiting == len(waiting(plan)) >= 2
     assert without_holes(waiting(plan))
     assert stored(plan) == []
+    assert caplog.messages[-1] == "the last rows wait in the spool for the next run: no answer in time"
 
 
 async def test_rows_of_a_run_that_could_not_ship_are_stored_by_the_next(plan: Plan) -> None:

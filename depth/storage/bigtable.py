@@ -141,6 +141,8 @@ class BigtableStore:
             try:
                 await target.bulk_mutate_rows(bulk)
             except MutationsExceptionGroup as group:
+                if isinstance(group.__context__, asyncio.CancelledError):
+                    raise group.__context__ from None  # the library tells of failed attempts instead: nobody would stop
                 failed = {begin + error.index: ": ".join(status(error)) for error in group.exceptions}
                 failures |= failed
                 if len(failures) == begin + len(bulk):

@@ -20,6 +20,8 @@ from flows import rollup
 from tests import commands
 from tests.stored_rows import SYMBOL, TABLE, rows, store_rows
 
+pytestmark = pytest.mark.alone
+
 HOUR = 1_768_053_600
 TWO_HOURS = ["--start", "2026-01-10T14:00:00Z", "--end", str(HOUR + 7200), "--json"]
 ROWS = [*rows(HOUR, HOUR + 100), *rows(HOUR + 3600, HOUR + 3700)]
@@ -165,7 +167,6 @@ def test_bigtable_is_a_matter_of_the_backend(
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.alone
 def test_on_a_server_it_is_a_flow_run(prefect_api: str, database: Path) -> None:
     """The hours made are a table artifact; what fails is a failed run; standard output is the same as without."""
     asyncio.run(fill(SqliteStore(database), ROWS))

@@ -22,6 +22,8 @@ from flows.verify import VerifyOptions
 from tests import commands
 from tests.stored_rows import SYMBOL, TABLE, rows, store_rows
 
+pytestmark = pytest.mark.alone
+
 HOUR = 1_768_053_600
 END = HOUR + 3600
 HOLES = [(HOUR, HOUR + 20), (HOUR + 1000, HOUR + 1050), (HOUR + 3570, END)]
@@ -224,7 +226,6 @@ def test_the_deployments_ask_for_what_the_options_know() -> None:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.alone
 def test_on_a_server_it_is_a_flow_run(prefect_api: str, database: Path) -> None:
     """An event a gap, artifacts of open gaps and coverage; gaps are no failure of the run, a missing database is."""
     here, server = database.parent, {"PREFECT_API_URL": prefect_api}
