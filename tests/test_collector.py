@@ -123,7 +123,7 @@ async def ids_reset() -> Run:
     return run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def scenes() -> Scenes:
     """Every scene, played."""
     played = Scenes(

@@ -192,7 +192,7 @@ class Chatty:
         return self.source.own_body(market)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def scenes() -> Scenes:
     """Every scene, played."""
     played = Scenes(

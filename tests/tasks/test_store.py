@@ -56,21 +56,25 @@ def test_nothing_of_a_shipment_is_kept_by_prefect() -> None:
     assert store_snapshots.persist_result is False
 
 
+@pytest.mark.alone
 def test_as_a_task_it_gives_a_small_number(uploads: dict[str, dict[str, Any]]) -> None:
     """The result that the flow run keeps is the count of rows."""
     assert uploads["well"] == {"result": 3, "sent": [3], "waiting": 0}
 
 
+@pytest.mark.alone
 def test_a_retry_sends_only_what_is_left(uploads: dict[str, dict[str, Any]]) -> None:
     """A store that took one of three rows is tried again by Prefect, with the other two."""
     assert uploads["busy"] == {"result": 2, "sent": [3, 2], "waiting": 0}
 
 
+@pytest.mark.alone
 def test_a_store_that_stays_away_is_given_up_after_three_retries(uploads: dict[str, dict[str, Any]]) -> None:
     """The error is the store's own; the rows stay in the spool for the next flush."""
     assert uploads["away"] == {"result": "StoreUnavailable", "sent": [3, 3, 3, 3], "waiting": 3}
 
 
+@pytest.mark.alone
 def test_a_refusal_is_not_tried_again(uploads: dict[str, dict[str, Any]]) -> None:
     """A person must act: one try, and the error at once."""
     assert uploads["refuses"] == {"result": "StoreRefused", "sent": [3], "waiting": 3}
