@@ -185,7 +185,7 @@ class _Spooling:
     """The spool and the shipping of one run."""
 
     def __init__(self, plan: Plan, collector: str, destination: Destination, upload: Upload) -> None:
-        self.spool = Spool(plan.spool_path, collector, plan.spool_limit_bytes)
+        self.spool = Spool(plan.spool_path, collector, plan.spool_limit_bytes, destination.metas())
         self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
         self.waiting = 0
         self._plan = plan

@@ -9,7 +9,15 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from depth import rowkey, tables
-from depth.errors import DepthError, MalformedRow, StoreUnavailable, TableMismatch, TerminalError, TransientError
+from depth.errors import (
+    DepthError,
+    MalformedRow,
+    StoreRefused,
+    StoreUnavailable,
+    TableMismatch,
+    TerminalError,
+    TransientError,
+)
 from depth.record import Record
 from depth.storage.base import Store
 from depth.storage.spool import Spool, Spooled
@@ -46,7 +54,6 @@ class Destination:
         self.store = store
         self.acknowledged: dict[str, int] = {}
         self._metas = dict(depth_tables)
-        self._depth_tables = {tables.collectors_table(table): table for table in depth_tables}
         self._attempt_seconds = attempt_seconds
         self._ready: set[str] = set()
 
@@ -72,20 +79,34 @@ class Destination:
             for table in self._metas:
                 await self.ensure(table)
 
-    async def ensure(self, table: str) -> None:
-        """Make one table, once a run; if it is this run's, together with its companion and its `_meta` row."""
-        table = self._depth_tables.get(table, table)
+    async def ensure(self, table: str, meta: str = "") -> None:
+        """Make a table and its companion with the `_meta` row, once a run.
+
+        Args:
+            table: the table or its companion.
+            meta: what it must have been begun with, where it is not one of this run's own.
+
+        Raises:
+            TableMismatch: it is this run's own and was begun with other parameters.
+            StoreRefused: it is not, and was.
+        """
+        table = tables.owner(table)
         if table in self._ready:
             return
+        mine = self._metas[table].text() if table in self._metas else meta
+        companion = tables.collectors_table(table)
         await self.store.ensure_table(table, tables.columns(table))
-        if table in self._metas:
-            companion, mine = tables.collectors_table(table), self._metas[table].text()
-            await self.store.ensure_table(companion, tables.columns(companion))
-            if not await self.store.create(companion, Record(META_KEY, {"value": mine})):
-                stored = await self.store.get(companion, META_KEY)
-                if stored is not None and stored.columns.get("value") != mine:
-                    raise TableMismatch(table, stored.columns.get("value", "nothing"), mine)
+        await self.store.ensure_table(companion, tables.columns(companion))
+        if mine and not await self.store.create(companion, Record(META_KEY, {"value": mine})):
+            stored = await self.store.get(companion, META_KEY)
+            if stored is not None and stored.columns.get("value") != mine:
+                mismatch = TableMismatch(table, stored.columns.get("value", "nothing"), mine)
+                raise mismatch if table in self._metas else StoreRefused(f"rows of a run that is gone wait: {mismatch}")
         self._ready.add(table)
+
+    def metas(self) -> dict[str, str]:
+        """Give what each of this run's tables must have been begun with, as the `_meta` row says it."""
+        return {table: meta.text() for table, meta in self._metas.items()}
 
     def forget(self) -> None:
         """Look at every table again before its next row: the store may have come back empty."""
@@ -118,7 +139,7 @@ class Shipment:
             StoreRefused: a person must act.
         """
         async with self._destination.attempt():
-            await self._destination.ensure(self.table)
+            await self._destination.ensure(self.table, self._rows[0].meta)
             try:
                 written = await self._destination.store.write(self.table, [row.record for row in self._rows])
             except TerminalError:

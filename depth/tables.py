@@ -108,6 +108,12 @@ def collectors_table(table: str) -> str:
     return table + _COLLECTORS
 
 
+def owner(table: str) -> str:
+    """Name the depth table of a companion; a depth table is its own."""
+    suffix = next((suffix for suffix in _COMPANIONS if table.endswith(suffix)), "")
+    return table.removesuffix(suffix)
+
+
 def columns(table: str) -> tuple[str, ...]:
     """Give the columns of a depth table or of a companion."""
     return next((names for suffix, names in _COMPANIONS.items() if table.endswith(suffix)), DEPTH_COLUMNS)

@@ -60,10 +60,11 @@ class Dock:
 def opened(folder: Path) -> Iterator[Dock]:
     """Open a spool in a folder; one attempt to ship lasts 0.3 s at most."""
     store, thread = MoodyStore(), ThreadPoolExecutor(1)
-    spool = Spool(folder / "spool.db", "mine", 2**30)
+    destination = Destination(store, METAS, attempt_seconds=0.3)
+    spool = Spool(folder / "spool.db", "mine", 2**30, destination.metas())
     thread.submit(spool.open).result()
     try:
-        yield Dock(folder / "spool.db", spool, thread, store, Destination(store, METAS, attempt_seconds=0.3))
+        yield Dock(folder / "spool.db", spool, thread, store, destination)
     finally:
         thread.submit(spool.close).result()
         thread.shutdown()

@@ -246,15 +246,62 @@ async def test_a_store_that_is_away_is_asked_ever_less_often(dock: Dock) -> None
 
 async def test_rows_of_a_dead_collector_are_adopted_and_shipped_first(dock: Dock) -> None:
     """What another collector left in the same file is shipped by this one, with its own rows behind."""
-    dead = Spool(dock.path, "dead", 2**30)
-    dead.open()
-    rows = [(ONE, snapshot.encode(row)) for row in stored_rows.rows(START, START + 3, "dead")]
-    dead.append("memory", rows, {ONE: START + 2})
-    dead.close()
+    leave(dock, "dead", ONE, METAS[ONE].text())
     dock.capture(ONE, 3, 5)
     await dock.shipper().flush()
     assert epochs(dock.store.keys_of(ONE)) == list(range(5))
     assert dock.waiting() == 0
+
+
+async def test_rows_of_another_grid_never_reach_this_run_s_table(dock: Dock, caplog: pytest.LogCaptureFixture) -> None:
+    """They were spooled while the store was away and nobody could compare: they stay, said once; ours go their way."""
+    other = replace(METAS[ONE], grid=Grid(steps=20)).text()
+    leave(dock, "dead", ONE, other)
+    dock.capture(ONE, 3, 5)
+    shipper = dock.shipper()
+    for _ in range(2):
+        shipper._adopt_at = 0.0
+        await shipper.flush()
+    assert epochs(dock.store.keys_of(ONE)) == [3, 4]
+    assert sum("stay in the spool" in message and other in message for message in caplog.messages) == 1
+    like_theirs = Spool(dock.path, "like theirs", 2**30, {ONE: other})
+    like_theirs.open()
+    assert like_theirs.adopt() == 3
+    like_theirs.close()
+
+
+async def test_adopted_rows_begin_their_table_as_they_are(dock: Dock) -> None:
+    """A table that this run does not write gets the `_meta` of its rows, so that no other grid can follow."""
+    theirs = METAS[ONE].text().replace("BTC/USDT", "SOL/USDT")
+    leave(dock, "dead", "binance_sol_depth", theirs)
+    await dock.shipper().flush()
+    meta = await dock.store.get("binance_sol_depth_collectors", "_meta")
+    assert meta is not None
+    assert meta.columns == {"value": theirs}
+    assert epochs(dock.store.keys_of("binance_sol_depth")) == [0, 1, 2]
+
+
+async def test_adopted_rows_that_their_table_refuses_do_not_end_the_run(dock: Dock) -> None:
+    """A table that was begun otherwise keeps what it is; the rows stay, and the error names both."""
+    theirs = METAS[ONE].text().replace("BTC/USDT", "SOL/USDT")
+    await dock.destination.ensure("binance_sol_depth", theirs.replace(":40,", ":20,"))
+    dock.destination.forget()
+    leave(dock, "dead", "binance_sol_depth", theirs)
+    dock.capture(ONE, 3, 5)
+    with pytest.raises(StoreRefused, match="binance_sol_depth holds"):
+        await dock.shipper().flush()
+    assert dock.store.keys_of("binance_sol_depth") == []
+    assert epochs(dock.store.keys_of(ONE)) == [3, 4]
+    assert dock.waiting() == 3
+
+
+def leave(dock: Dock, collector: str, table: str, meta: str) -> None:
+    """Leave three rows of a collector that is gone."""
+    dead = Spool(dock.path, collector, 2**30, {table: meta})
+    dead.open()
+    rows = [(table, snapshot.encode(row)) for row in stored_rows.rows(START, START + 3, collector)]
+    dead.append("memory", rows, {table: START + 2})
+    dead.close()
 
 
 async def test_rows_for_another_backend_stay(dock: Dock) -> None:

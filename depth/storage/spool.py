@@ -11,6 +11,7 @@ Everything here blocks: call it on one thread of its own. Several collectors may
 """
 
 import json
+import logging
 import shutil
 import sqlite3
 from collections import Counter
@@ -20,19 +21,23 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
 
-from depth import rowkey
+from depth import rowkey, tables
 from depth.errors import SpoolFull
 from depth.record import Record
 from depth.storage import sqlfile
 from depth.storage.ownership import Ownership
 from depth.storage.spool_state import SpoolStats
 
+logger = logging.getLogger(__name__)
+
 _QUEUES = """CREATE TABLE IF NOT EXISTS queues (
     id INTEGER PRIMARY KEY,
     collector TEXT NOT NULL,
     backend TEXT NOT NULL,
     target TEXT NOT NULL,
+    meta TEXT NOT NULL,
     holder TEXT NOT NULL,
     captured INTEGER,
     acknowledged INTEGER,
@@ -61,27 +66,34 @@ class Spooled:
         rowid: number under which it is acknowledged.
         table: where it goes.
         record: what it holds.
+        meta: what its table must have been begun with, as the `_meta` row says it.
     """
 
     rowid: int
     table: str
     record: Record
+    meta: str = ""
 
 
 class Spool:
     """One collector's end of the spool file."""
 
-    def __init__(self, path: Path, collector: str, limit_bytes: int) -> None:
+    def __init__(
+        self, path: Path, collector: str, limit_bytes: int, metas: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Name the file; nothing is opened yet.
 
         Args:
             path: the file; locks are made beside it.
             collector: id of this run.
             limit_bytes: of the file; from there on nothing is appended.
+            metas: depth table to what this run's rows of it are, as the `_meta` row says it.
         """
         self._path = path
         self._collector = collector
         self._limit_bytes = limit_bytes
+        self._metas = dict(metas)
+        self._strange: set[int] = set()
         self._ownership = Ownership(path)
         self._opened: sqlite3.Connection | None = None
         self._shipped: set[int] = set()
@@ -183,6 +195,8 @@ class Spool:
     def adopt(self) -> int:
         """Take over the queues whose holder has died or stopped, and forget those of them that are empty.
 
+        Rows of another source or grid than this run ships to their table stay where they are, and that is said once.
+
         Returns:
             Rows that this collector ships from now on.
 
@@ -248,9 +262,9 @@ class Spool:
 
     def _queue(self, db: sqlite3.Connection, backend: str, table: str, captured: int | None) -> int:
         found: list[tuple[int]] = db.execute(
-            "INSERT INTO queues (collector, holder, backend, target, captured) VALUES (?1, ?1, ?2, ?3, ?4) "
+            "INSERT INTO queues (collector, holder, backend, target, captured, meta) VALUES (?1, ?1, ?2, ?3, ?4, ?5) "
             "ON CONFLICT DO UPDATE SET holder = ?1, captured = coalesce(?4, captured) RETURNING id",
-            (self._collector, backend, table, captured),
+            (self._collector, backend, table, captured, self._meta(table)),
         ).fetchall()
         return found[0][0]
 
@@ -263,16 +277,38 @@ class Spool:
             )
             found += [row for row in head.fetchall() if row[0] not in self._shipped]
         oldest = sorted(found, key=itemgetter(0))[:limit]
-        return [Spooled(rowid, table, Record(key, json.loads(text), version)) for rowid, key, text, version in oldest]
+        meta = self._meta(table)  # of all that this collector holds: see `_inherit`
+        return [
+            Spooled(rowid, table, Record(key, json.loads(text), version), meta) for rowid, key, text, version in oldest
+        ]
 
     def _inherit(self, holder: str) -> int:
+        adopted = 0
         with self._transaction() as db:
-            [count] = db.execute(
-                "SELECT count(*) FROM spooled WHERE queue IN (SELECT id FROM queues WHERE holder = ?)", (holder,)
-            ).fetchone()
-            db.execute("UPDATE queues SET holder = ? WHERE holder = ?", (self._collector, holder))
+            queues = db.execute(
+                "SELECT queues.id, target, meta, count(spooled.id) FROM queues LEFT JOIN spooled ON queue = queues.id "
+                "WHERE holder = ? GROUP BY queues.id",
+                (holder,),
+            ).fetchall()
+            for queue, target, meta, count in queues:
+                if count and self._metas.setdefault(tables.owner(target), meta) != meta:
+                    self._leave(queue, target, meta, count)
+                    continue
+                db.execute("UPDATE queues SET holder = ? WHERE id = ?", (self._collector, queue))
+                adopted += count
             self._forget_empty(db)
-        return int(count)
+        return adopted
+
+    def _leave(self, queue: int, table: str, meta: str, count: int) -> None:
+        if queue not in self._strange:
+            self._strange.add(queue)
+            logger.error(
+                "%d rows for table %s stay in the spool: they are %s, this run is %s; a run like theirs ships them",
+                *(count, table, meta, self._meta(table)),
+            )
+
+    def _meta(self, table: str) -> str:
+        return self._metas.get(tables.owner(table), "")
 
     def _forget_empty(self, db: sqlite3.Connection) -> None:
         """Delete adopted queues that are empty: nothing is left to say about their collectors."""
