@@ -7,8 +7,9 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 
-from depth import snapshot, tables
+from depth import rowkey, snapshot, tables
 from depth.capture import Incident
 from depth.errors import DepthError
 from depth.incidents import Report
@@ -60,6 +61,8 @@ class SpoolSink:
         self._tables = depth_tables
         self._collector = collector
         self._held: deque[_Held] = deque()
+        self._reports: dict[tuple[str, str], Record] = {}  # by table and key: one that grows replaces itself
+        self._spilled: dict[str, Report] = {}  # by symbol: what fell out of memory
         self._captured: dict[str, int] = {}
         self._room = _HELD_SECONDS * len(depth_tables)
         self._dropped = 0
@@ -73,20 +76,19 @@ class SpoolSink:
             self._captured[table] = row.epoch
             logger.debug("%s", snapshot.line(row))
         for symbol, incident in incidents:
-            table = self._tables[symbol]
-            report = Report(incident.start, incident.end, incident.cause, self._collector)
-            self._held.append((tables.collectors_table(table), report.record(symbol)))
+            self._report(symbol, Report(incident.start, incident.end, incident.cause, self._collector))
         await self._append()
 
     async def close(self) -> None:
         """See `Sink.close`."""
-        if self._held:
+        if self._held or self._reports:
             await self._append()
         if self._held:
             logger.error("%d rows could not be made durable and are lost with this process", len(self._held))
 
     async def _append(self) -> None:
-        batch = list(self._held)
+        rows, reports = list(self._held), dict(self._reports)
+        batch = [*rows, *((table, record) for (table, _), record in reports.items())]
         try:
             await asyncio.get_running_loop().run_in_executor(
                 self._thread, self._spool.append, self._backend, batch, dict(self._captured)
@@ -94,14 +96,26 @@ class SpoolSink:
         except DepthError as error:
             self._hold(error)
             return
-        for _ in batch:
+        for _ in rows:
             self._held.popleft()
+        self._reports.clear()
+        self._spilled.clear()
+
+    def _report(self, symbol: str, report: Report) -> None:
+        record = report.record(symbol)
+        self._reports[tables.collectors_table(self._tables[symbol]), record.key] = record
 
     def _hold(self, error: DepthError) -> None:
-        """Keep the newest hour; what falls out is lost for good, and verify will find it missing."""
+        """Keep the newest hour; what falls out is lost for good, and reported as soon as there is room again."""
+        symbols = {table: symbol for symbol, table in self._tables.items()}
         while len(self._held) > self._room:
-            self._held.popleft()
+            table, record = self._held.popleft()
             self._dropped += 1
+            epoch, symbol = rowkey.decode(record.key)[0], symbols[table]
+            begun = self._spilled.get(symbol, Report(epoch, epoch, "spool full", self._collector))
+            self._spilled[symbol] = replace(begun, end=epoch + 1)
+        for symbol, report in self._spilled.items():
+            self._report(symbol, report)
         now = time.monotonic()
         if now - self._said >= _SAY_EVERY:
             self._said = now

@@ -14,6 +14,7 @@ import pytest
 
 from depth import rowkey, snapshot
 from depth.capture import Incident
+from depth.incidents import Report
 from depth.sinks import SpoolSink, TerminalSink
 from depth.snapshot import Snapshot
 from depth.storage.spool import Spool
@@ -157,6 +158,16 @@ async def test_of_a_long_standstill_the_last_hour_is_kept(full: Place) -> None:
     full.spool._limit_bytes = 2**30
     await full.sink.close()
     assert full.epochs() == list(range(100, 3700))
+
+
+async def test_seconds_that_fell_out_of_memory_are_reported(full: Place) -> None:
+    """The ledger learns why they are missing once the spool takes rows again, in one report however long it was."""
+    for start in range(0, 3650, 50):
+        await full.sink.put(rows(start, start + 50), NOTHING)
+    full.spool._limit_bytes = 2**30
+    await full.sink.put(rows(3650, 3651), NOTHING)
+    reports = full.thread.submit(full.spool.oldest, "sqlite", 10).result()[f"{TABLE}_collectors"]
+    assert [Report.parse(row.record) for row in reports] == [Report(START, START + 50, "spool full", "mine")]
 
 
 async def test_each_symbol_has_its_own_hour(tmp_path: Path) -> None:
