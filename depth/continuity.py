@@ -1,16 +1,17 @@
 """What is stored, held against what should be: finds the missing epochs and keeps the gap ledger. Reads keys only."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from depth import gaps, incidents, ledger, rowkey, tables
+from depth import due, gaps, incidents, ledger, rowkey, tables
 from depth.catalog import DepthTable
+from depth.due import Due
 from depth.errors import MalformedRow, StoreUnavailable
 from depth.gaps import Interval
 from depth.incidents import Report
-from depth.ledger import Changes, Entry, Gap
+from depth.ledger import Changes, Entry, Gap, Look
 from depth.record import Record
 from depth.storage.base import Store
 
@@ -88,6 +89,7 @@ class Continuity:
         opened: gaps that the ledger did not know.
         resolved: gaps whose rows have come.
         open: every gap that is open now, of the window or not.
+        due: messages to send; once sent, `mark` them.
         recent: coverage of the last 24 h, 7 d and 30 d, as the ledger has it.
     """
 
@@ -98,6 +100,7 @@ class Continuity:
     opened: list[Entry]
     resolved: list[Entry]
     open: list[Entry]
+    due: list[Due]
     recent: dict[str, Coverage]
 
     def summary(self) -> dict[str, Any]:
@@ -161,7 +164,7 @@ async def verify(
 
     kept = gaps.merge([(horizon, settled), *again])
     found = ledger.explain(gaps.intersect(missing, kept), reports, presence)
-    changes = ledger.reconcile(lost, gaps.intersect(asked, kept), found, interval, check.now)
+    changes = ledger.reconcile(lost, Look(gaps.intersect(asked, kept), interval, check.now), found)
     await held.write(changes, ledger.suspicions(entries, reports, check.now))
 
     inside = gaps.intersect(missing, [window])
@@ -173,8 +176,28 @@ async def verify(
         opened=changes.opened,
         resolved=changes.resolved,
         open=[entry for entry in changes.entries if entry.open and entry.end > horizon],
+        due=due.due([entry for entry in changes.entries if entry.end > horizon], check.now, settled),
         recent={name: _recent(changes, max(floor, settled - span), settled, interval) for name, span in _SPANS.items()},
     )
+
+
+async def mark(store: Store, table: DepthTable, message: Due, now: int) -> None:
+    """Note in the ledger that a message was sent, so that it is due no more.
+
+    The gap is read anew, since another check may have cut it meanwhile.
+
+    Args:
+        store: holds the table.
+        table: whose gap it is.
+        message: what was sent.
+        now: UTC second at which it was sent.
+
+    Raises:
+        StoreUnavailable: no answer in time: the message stays due.
+        StoreRefused: a person must act.
+    """
+    held = _Ledger(store, table)
+    await held.update(due.sent(await held.entries(), message, now))
 
 
 async def expire(store: Store, table: DepthTable, horizon: int) -> int:
@@ -284,7 +307,10 @@ class _Ledger:
     async def write(self, changes: Changes, suspicions: Sequence[Entry]) -> None:
         """Write what a check changed."""
         await self._store.delete(self._gaps, [entry.key(self._symbol) for entry in changes.deleted])
-        written = [*changes.written, *((entry, None) for entry in suspicions)]
+        await self.update([*changes.written, *((entry, None) for entry in suspicions)])
+
+    async def update(self, written: Iterable[tuple[Entry, Entry | None]]) -> None:
+        """Write entries, each over what the ledger holds under its key."""
         records = [Record(entry.key(self._symbol), entry.columns(before)) for entry, before in written]
         outcome = await self._store.write(self._gaps, records)
         for why in outcome.failures.values():

@@ -111,6 +111,27 @@ async def test_a_hundred_epochs_in_three_holes_are_found_exactly_and_resolved_on
     assert {entry.resolved_at for entry in await entries(store)} == {NOW + 600}
 
 
+async def test_messages_are_due_until_they_are_marked(store: Store) -> None:
+    """Opened with the second check, resolved when the rows have come; marked in the ledger, once."""
+    await begin(store, (HOUR, HOUR + 10), (HOUR + 20, END))
+    assert (await continuity.verify(store, BTC, check())).due == []
+    for now in (NOW + 300, NOW + 600):
+        [opened] = (await continuity.verify(store, BTC, check(now=now))).due
+        assert (opened.event, opened.start, opened.end) == ("opened", HOUR + 10, HOUR + 20)
+    await put(store, (HOUR + 10, HOUR + 15))
+    await continuity.verify(store, BTC, check(now=NOW + 900))
+    for later in (901, 950):
+        await continuity.mark(store, BTC, opened, NOW + later)
+    assert [each.opened_alert_at for each in await entries(store)] == [NOW + 901] * 2
+    assert (await continuity.verify(store, BTC, check(now=NOW + 1200))).due == []
+    await put(store, (HOUR + 15, HOUR + 20))
+    [resolved] = (await continuity.verify(store, BTC, check(now=NOW + 1500))).due
+    assert (resolved.event, resolved.missing) == ("resolved", 10)
+    assert resolved.key(BTC.name).rpartition("/")[0] == opened.key(BTC.name).rpartition("/")[0]
+    await continuity.mark(store, BTC, resolved, NOW + 1501)
+    assert (await continuity.verify(store, BTC, check(now=NOW + 1800))).due == []
+
+
 async def test_twice_at_the_same_time_is_once(open_store: Opener) -> None:
     """Two processes that find the same gaps, then the same fillings."""
     stores = [await open_store() for _ in range(2)]

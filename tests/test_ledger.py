@@ -11,7 +11,7 @@ from depth import gaps, ledger
 from depth.errors import MalformedRow
 from depth.gaps import Interval
 from depth.incidents import Report
-from depth.ledger import NO_COLLECTOR, UNKNOWN, Changes, Entry, Gap
+from depth.ledger import NO_COLLECTOR, UNKNOWN, Changes, Entry, Gap, Look
 from depth.record import Record
 from depth.tables import GAP_COLUMNS
 
@@ -39,8 +39,10 @@ def gap(start: int, end: int, cause: str = UNKNOWN) -> Gap:
     return Gap(start, end, cause)
 
 
-def reconcile(entries: list[Entry], *found: Gap, checked: list[Interval] = DAY, interval: int = 1) -> Changes:
-    return ledger.reconcile(entries, checked, list(found), interval, NOW)
+def reconcile(
+    entries: list[Entry], *found: Gap, checked: list[Interval] = DAY, interval: int = 1, lost_before: int = 0
+) -> Changes:
+    return ledger.reconcile(entries, Look(checked, interval, NOW, lost_before), list(found))
 
 
 def test_nothing_missing_and_nothing_known_changes_nothing() -> None:
@@ -66,7 +68,9 @@ def test_a_grown_gap_keeps_its_detection_and_its_alerts(start: int, end: int) ->
     """At either end; a gap that begins earlier moves to another key, and its old row goes."""
     known = entry(10, 20, opened_alert_at=THEN + 5)
     changes = reconcile([known], gap(start, end))
-    assert changes.entries == [entry(start, end, opened_alert_at=THEN + 5)]
+    assert changes.entries == [
+        replace(entry(start, end, opened_alert_at=THEN + 5), first_start=10 if start < 10 else None)
+    ]
     assert changes.deleted == ([known] if start < 10 else [])
     assert changes.opened == changes.resolved == []
 
@@ -80,10 +84,11 @@ def test_a_filled_gap_is_resolved_once() -> None:
     assert reconcile(changes.entries) == Changes(changes.entries, [], [], [], [])
 
 
-def test_a_gap_that_fills_from_the_front_is_two_entries_of_one_detection() -> None:
+def test_a_gap_that_fills_from_the_front_is_two_entries_of_one_name() -> None:
     """The spool ships oldest first: the filled part is resolved, the rest stays open with its alerts."""
     changes = reconcile([entry(10, 20, opened_alert_at=THEN)], gap(15, 20))
-    late, left = entry(10, 15, opened_alert_at=THEN, resolved_at=NOW), entry(15, 20, opened_alert_at=THEN)
+    late = entry(10, 15, opened_alert_at=THEN, resolved_at=NOW)
+    left = entry(15, 20, opened_alert_at=THEN, first_start=10)
     assert changes.entries == [late, left]
     assert changes.resolved == [late]
     assert changes.opened == changes.deleted == []
@@ -92,26 +97,31 @@ def test_a_gap_that_fills_from_the_front_is_two_entries_of_one_detection() -> No
 def test_a_gap_that_fills_in_the_middle_is_three() -> None:
     """Shrunk on both sides of what came."""
     changes = reconcile([entry(10, 20)], gap(10, 13), gap(17, 20))
-    assert changes.entries == [entry(10, 13), entry(13, 17, resolved_at=NOW), entry(17, 20)]
+    assert changes.entries == [
+        entry(10, 13),
+        entry(13, 17, resolved_at=NOW, first_start=10),
+        entry(17, 20, first_start=10),
+    ]
+    assert {each.gap for each in changes.entries} == {(THEN, 10)}
 
 
 def test_gaps_that_grow_together_are_merged_into_the_oldest() -> None:
-    """Oldest detection, first alerts; the younger row goes."""
+    """Its name, oldest detection, first alerts; the younger row goes."""
     one = entry(10, 20, detected_at=THEN + 9, growing_alert_at=THEN + 90)
     other = entry(30, 40, detected_at=THEN, opened_alert_at=THEN + 1)
     changes = reconcile([one, other], gap(10, 40))
-    whole = entry(10, 40, opened_alert_at=THEN + 1, growing_alert_at=THEN + 90)
+    whole = entry(10, 40, opened_alert_at=THEN + 1, growing_alert_at=THEN + 90, first_start=30)
     assert changes.entries == [whole]
     assert changes.deleted == [other]
     assert changes.opened == []
 
 
-def test_a_gap_of_two_causes_is_two_entries_of_one_detection() -> None:
+def test_a_gap_of_two_causes_is_two_entries_of_one_name() -> None:
     """Cut where the cause changes; what was told of the whole is told of both."""
     changes = reconcile([entry(10, 30, opened_alert_at=THEN)], gap(10, 20, "disconnect"), gap(20, 30, "silent"))
     assert changes.entries == [
         entry(10, 20, "disconnect", opened_alert_at=THEN),
-        entry(20, 30, "silent", opened_alert_at=THEN),
+        entry(20, 30, "silent", opened_alert_at=THEN, first_start=10),
     ]
     assert changes.opened == []
 
@@ -121,17 +131,49 @@ def test_rows_that_vanish_again_are_a_new_gap() -> None:
     known = entry(10, 20, opened_alert_at=THEN, resolved_at=THEN, resolved_alert_at=THEN)
     changes = reconcile([known], gap(10, 12), gap(15, 20))
     again = [entry(10, 12, detected_at=NOW), entry(15, 20, detected_at=NOW)]
-    assert changes.entries == [again[0], replace(known, start=12, end=15, missing=3), again[1]]
+    assert changes.entries == [again[0], replace(known, start=12, end=15, missing=3, first_start=10), again[1]]
     assert changes.opened == again
     assert changes.deleted == [known]  # a column cannot be emptied
     assert (again[0], None) in changes.written
+
+
+def test_a_gap_that_nobody_can_fill_is_closed_once() -> None:
+    """It ends where the check says that nothing can come any more, or before; it stays missing."""
+    known = [entry(10, 20, opened_alert_at=THEN), entry(30, 41)]
+    changes = reconcile(known, gap(10, 20), gap(30, 41), lost_before=40)
+    lost = replace(known[0], lost_at=NOW)
+    assert changes.entries == [lost, known[1]]
+    assert lost.open
+    assert changes.opened == changes.resolved == []
+    again = reconcile(changes.entries, gap(10, 20), gap(30, 41), lost_before=0)
+    assert again == Changes(changes.entries, [], [], [], [])
+
+
+def test_rows_of_a_lost_gap_that_come_after_all_resolve_it() -> None:
+    """It keeps the time at which it was closed, and what was told of it."""
+    known = entry(10, 20, opened_alert_at=THEN, resolved_alert_at=THEN, lost_at=THEN)
+    assert reconcile([known]).entries == [replace(known, resolved_at=NOW)]
+    assert reconcile([known], gap(15, 20)).entries == [
+        replace(known, end=15, missing=5, resolved_at=NOW),
+        replace(known, start=15, missing=5, first_start=10),
+    ]
+
+
+def test_a_lost_gap_that_goes_on_is_lost_no_more() -> None:
+    """Its row goes first, since a column cannot be emptied; what was told of it was told."""
+    known = entry(10, 20, opened_alert_at=THEN, resolved_alert_at=THEN, lost_at=THEN)
+    changes = reconcile([known], gap(10, 30))
+    assert changes.entries == [entry(10, 30, opened_alert_at=THEN, resolved_alert_at=THEN)]
+    assert changes.deleted == [known]
+    later = reconcile([known], gap(10, 30), lost_before=30)
+    assert later.entries == [replace(known, end=30, missing=20)]
 
 
 def test_what_was_not_looked_at_stays_as_it_was() -> None:
     """Open or resolved, whole or in part."""
     entries = [entry(10, 20), entry(30, 40), entry(50, 60, resolved_at=THEN)]
     changes = reconcile(entries, checked=[Interval(35, 45)])
-    assert changes.entries == [entries[0], entry(30, 35), entry(35, 40, resolved_at=NOW), entries[2]]
+    assert changes.entries == [entries[0], entry(30, 35), entry(35, 40, resolved_at=NOW, first_start=30), entries[2]]
 
 
 def test_overlapping_entries_of_two_checks_at_the_same_time_are_put_right() -> None:
@@ -140,7 +182,7 @@ def test_overlapping_entries_of_two_checks_at_the_same_time_are_put_right() -> N
     assert changes.entries == [entry(10, 40)]
     assert changes.deleted == [entry(20, 40)]
     filled = reconcile([entry(10, 25), entry(20, 40)])
-    assert filled.entries == [entry(10, 25, resolved_at=NOW), entry(25, 40, resolved_at=NOW)]
+    assert filled.entries == [entry(10, 25, resolved_at=NOW), entry(25, 40, resolved_at=NOW, first_start=20)]
 
 
 @given(spans, reports, st.none() | spans)
@@ -175,7 +217,7 @@ def test_suspicions_are_entries_of_their_own_with_nothing_missing() -> None:
 
 
 @given(
-    st.builds(Entry, *[st.integers(0, 9_999_999_999)] * 3, st.text(), st.integers(0), *[st.none() | st.integers(0)] * 4)
+    st.builds(Entry, *[st.integers(0, 9_999_999_999)] * 3, st.text(), st.integers(0), *[st.none() | st.integers(0)] * 6)
 )
 def test_an_entry_comes_back_from_its_columns(stored: Entry) -> None:
     """Whatever it holds; what is None has no column."""
