@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from depth.errors import UsageError
@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     flush_seconds: float | None = Field(
         None, gt=0, le=3600, description="seconds between uploads; 10 under Prefect, 1 without it"
     )
+    alert_webhook_url: SecretStr | None = Field(None, description="http(s) address that takes alerts as JSON")
+    alert_webhook_secret: SecretStr | None = Field(None, description="signs what is sent to the webhook")
+    alert_urls: SecretStr | None = Field(None, description="chats, pagers and mail as apprise names them")
+    heartbeat_url: SecretStr | None = Field(None, description="http(s) address asked each minute while all is well")
     collector_group: str | None = Field(None, description="collectors that stand in for each other; the host name")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what is logged")
     log_format: Literal["text", "json"] = Field("text", description="json: one object a line, as Cloud Logging reads")

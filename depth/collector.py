@@ -15,6 +15,7 @@ from depth.errors import ExchangeUnavailable, MalformedFrame, TerminalError
 from depth.events import Event
 from depth.exchange.base import Exchange, Market
 from depth.exchange.retry import keep_trying
+from depth.incidents import SUSPECT
 from depth.outcome import Latency, Outcome, summarise
 from depth.snapshot import Snapshot
 
@@ -44,11 +45,15 @@ class Progress:
         chained: the next event can prove a row.
         first_epoch: first second captured, None before.
         captured_epoch: last second captured, None before.
+        audits_agreed: snapshots that the book agreed with.
+        suspect: the newest rows that an audit did not confirm, None without any.
     """
 
     chained: bool = False
     first_epoch: int | None = None
     captured_epoch: int | None = None
+    audits_agreed: int = 0
+    suspect: Incident | None = None
 
 
 class Collector:
@@ -113,8 +118,13 @@ class Collector:
 
     def progress(self, symbol: str) -> Progress:
         """Say how far a symbol is; nothing before its market is loaded."""
-        chained = any(capture.symbol == symbol and capture.chained for capture in self._captures.values())
-        return Progress(chained, *self._epochs.get(symbol, ()))
+        capture = next((capture for capture in self._captures.values() if capture.symbol == symbol), None)
+        if capture is None:
+            return Progress()
+        first, last = self._epochs.get(symbol, (None, None))
+        suspects = (each for each in self._incidents[symbol].values() if each.cause == SUSPECT)
+        newest = max(suspects, key=lambda each: each.end, default=None)
+        return Progress(capture.chained, first, last, capture.counts.audits_agreed, newest)
 
     def opened(self, socket: str) -> None:
         """See `Feed.opened`."""

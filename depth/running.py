@@ -11,14 +11,17 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from depth import tables
+from depth.alerts.delivery import Delivery, Notify
+from depth.alerts.open import AlertOptions
 from depth.collector import Collector
 from depth.epochs import Grid
-from depth.errors import DepthError, TransientError
+from depth.errors import DepthError, TerminalError, TransientError
+from depth.monitor import Monitor, Sights
 from depth.outcome import Outcome
 from depth.presence import Presence
 from depth.relay import Relay
@@ -59,6 +62,7 @@ class Plan:
         replicas: how many of them.
         group: collectors that stand in for each other.
         scheduled: UTC second at which the run was to start, None for now.
+        alerts: who is told what goes wrong.
     """
 
     symbols: tuple[str, ...]
@@ -77,6 +81,7 @@ class Plan:
     replicas: int = 1
     group: str = ""
     scheduled: int | None = None
+    alerts: AlertOptions = field(default_factory=AlertOptions)
 
 
 @dataclass(slots=True)
@@ -127,20 +132,35 @@ async def upload_directly(shipment: Shipment) -> int:
     return await shipment.send()
 
 
-async def run(plan: Plan, stop: asyncio.Event, upload: Upload = upload_directly) -> Outcome:
+async def run(
+    plan: Plan, stop: asyncio.Event, upload: Upload = upload_directly, notify: Notify = Delivery.send
+) -> Outcome:
     """Collect as planned, until `stop` is set or the duration is over.
 
     Args:
         plan: what to do.
         stop: ends the run.
         upload: sends one shipment, with the retries of whoever runs it.
+        notify: sends one message to people, likewise.
 
     Returns:
         What the run did.
 
     Raises:
-        TerminalError: a person must act; its text says what to do.
+        TerminalError: a person must act; its text says what to do. People were told.
     """
+    monitor = Monitor(plan.alerts, plan.spool_path, plan.symbols, notify)
+    try:
+        return await _run(plan, stop, upload, monitor)
+    except TerminalError as error:
+        if not plan.dry_run:
+            await monitor.ended(error)
+        raise
+    finally:
+        await monitor.close()
+
+
+async def _run(plan: Plan, stop: asyncio.Event, upload: Upload, monitor: Monitor) -> Outcome:
     from depth.exchange.binance import Binance  # noqa: PLC0415  # ccxt: 107 MB and a second; flow files stay light
 
     freeze_imports()
@@ -158,6 +178,7 @@ async def run(plan: Plan, stop: asyncio.Event, upload: Upload = upload_directly)
             capture = Collector(exchange, plan.grid, collector, sink)
             relays = ready.relays(names, capture)
             beside = [relay.beacon() for relay in relays]
+            beside += monitor.watch(ready.sights(names, capture, sink))
             if plan.relay:
                 beside.append(_hand_over(plan.duration, relays, stop))
             outcome = await ready.beside_shipping(capture.run(plan.symbols, stop), beside)
@@ -220,6 +241,15 @@ class _Spooling:
 
         store, replicas = self._destination.store, self._plan.replicas
         return [Relay(store, table, replicas, myself(symbol, table)) for symbol, table in names.items()]
+
+    def sights(self, names: Mapping[str, str], collector: Collector, sink: SpoolSink) -> Sights:
+        """Say where a monitor finds what it looks at."""
+
+        async def used() -> float:
+            return (await self.call(self.spool.stats)).used_bytes / self._plan.spool_limit_bytes
+
+        grid = self._plan.grid
+        return Sights(names, grid.interval, collector.progress, sink, self._shipper, self._destination, used)
 
     async def beside_shipping(
         self, capture: Awaitable[Outcome], beside: Iterable[Coroutine[object, object, None]]

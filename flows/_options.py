@@ -1,11 +1,13 @@
 """What the options of several flows have in common."""
 
+import socket
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 
 import settings
 from depth import times
+from depth.alerts.open import AlertOptions
 from depth.storage.open import StoreOptions
 
 
@@ -30,6 +32,25 @@ Time = Annotated[str, AfterValidator(_time), Field(coerce_numbers_to_str=True)]
 Backend = Annotated[str, Field(pattern="^(sqlite|bigtable)$")]
 
 
+def group(env: settings.Settings) -> str:
+    """Name the collectors that stand in for each other: COLLECTOR_GROUP, else the host."""
+    return env.collector_group or socket.gethostname()
+
+
+def alert_options(env: settings.Settings, store: StoreOptions) -> AlertOptions:
+    """Say who is told what goes wrong, and who says it."""
+    environment = f"{group(env)}/{store.backend}"
+    shared = f"{store.project}/{store.instance}"  # by machines whose groups differ
+    return AlertOptions(
+        environment,
+        shared if store.backend == "bigtable" else environment,
+        _secret(env.alert_webhook_url),
+        _secret(env.alert_webhook_secret),
+        _secret(env.alert_urls),
+        _secret(env.heartbeat_url),
+    )
+
+
 def store_options(env: settings.Settings, backend: str | None) -> StoreOptions:
     """Say where rows are stored: `backend` where the options name one, else as the environment says."""
     return StoreOptions(
@@ -40,3 +61,7 @@ def store_options(env: settings.Settings, backend: str | None) -> StoreOptions:
         env.bigtable_app_profile_id,
         env.bigtable_emulator_host,
     )
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()

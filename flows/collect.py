@@ -5,7 +5,6 @@ Requires: the exchange (BINANCE_REST_URL, BINANCE_WS_URL), a writable spool (SPO
 
 import logging
 import signal
-import socket
 import sys
 
 from prefect import State, flow
@@ -18,7 +17,8 @@ from depth.epochs import Grid
 from depth.errors import TerminalError
 from depth.running import Plan, run, stop_on_signals
 from flows import _command
-from flows._options import Backend, Symbols, store_options
+from flows._options import Backend, Symbols, alert_options, group, store_options
+from tasks.alerts import send_alert
 from tasks.artifacts import report_run
 from tasks.store import store_snapshots
 
@@ -46,13 +46,14 @@ class CollectOptions(BaseModel):
 
 def _plan(options: CollectOptions, *, orchestrated: bool, scheduled: int | None = None) -> Plan:
     env = settings.load()
+    store = store_options(env, options.backend)
     return Plan(
         symbols=tuple(options.symbols),
         grid=Grid(options.step, options.steps, options.interval),
         rest_url=env.binance_rest_url,
         ws_url=env.binance_ws_url,
         connections=env.connections,
-        store=store_options(env, options.backend),
+        store=store,
         spool_path=env.spool_path,
         spool_limit_bytes=env.spool_max_mb * 2**20,
         flush_seconds=env.flush_seconds or (10.0 if orchestrated else 1.0),
@@ -61,8 +62,9 @@ def _plan(options: CollectOptions, *, orchestrated: bool, scheduled: int | None 
         dry_run=options.dry_run,
         relay=options.relay,
         replicas=options.replicas,
-        group=env.collector_group or socket.gethostname(),
+        group=group(env),
         scheduled=scheduled,
+        alerts=alert_options(env, store),
     )
 
 
@@ -72,7 +74,8 @@ async def collect(options: CollectOptions) -> State[int]:
     with _command.library_logs(), stop_on_signals() as stop:
         try:
             scheduled = int(flow_run.scheduled_start_time.timestamp())
-            outcome = await run(_plan(options, orchestrated=True, scheduled=scheduled), stop.event, store_snapshots)
+            plan = _plan(options, orchestrated=True, scheduled=scheduled)
+            outcome = await run(plan, stop.event, store_snapshots, send_alert)
         except TerminalError as error:
             logger.error("%s", error)  # noqa: TRY400  # its one line says all
             return Failed(message=str(error), data=error)

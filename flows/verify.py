@@ -17,13 +17,17 @@ from rich.table import Table
 
 import settings
 from depth import catalog, continuity, times
+from depth.alerts.delivery import Delivery, Dispatcher, Notify
+from depth.alerts.open import open_channels, table_board
+from depth.announce import announce
 from depth.catalog import DepthTable
 from depth.continuity import Check, Continuity
 from depth.errors import DepthError, UsageError
 from depth.storage.base import Store
 from depth.storage.open import open_store
 from flows import _command
-from flows._options import Backend, Symbols, Time, store_options
+from flows._options import Backend, Symbols, Time, alert_options, store_options
+from tasks.alerts import send_alert
 from tasks.artifacts import report_coverage, report_gaps
 from tasks.continuity import verify_table
 
@@ -83,16 +87,19 @@ def _check(options: VerifyOptions, now: int, retention_days: int | None) -> Chec
 
 
 async def _verify(
-    options: VerifyOptions, each: Callable[[Store, DepthTable, Check], Awaitable[Continuity]]
+    options: VerifyOptions, each: Callable[[Store, DepthTable, Check], Awaitable[Continuity]], notify: Notify
 ) -> list[Continuity]:
-    """Check all tables; one that fails does not hold up the others.
+    """Check all tables and tell people what is due; one that fails does not hold up the others.
 
     Raises:
         DepthError: what the last table that failed said.
     """
     env = settings.load()
     check = _check(options, int(time.time()), env.retention_days)
-    store = open_store(store_options(env, options.backend))
+    place = store_options(env, options.backend)
+    alerts = alert_options(env, place)
+    dispatcher = Dispatcher(open_channels(alerts), notify)
+    store = open_store(place)
     found: list[Continuity] = []
     failed: DepthError | None = None
     try:
@@ -109,6 +116,9 @@ async def _verify(
                 if failed is not None:
                     logger.error("%s", failed)  # noqa: TRY400  # its one line says all
                 failed = error
+        for checked in found if dispatcher else ():
+            board = table_board(alerts, dispatcher, store, checked.table.name, checked.table.symbol)
+            await announce(board, store, checked, present=options.end is None)
     finally:
         await store.close()
     if found and not options.json_lines:
@@ -156,7 +166,7 @@ async def verify(options: VerifyOptions) -> State[int]:
         if options.period is not None and _command.is_overtaken(options.period):
             return Completed(name="Skipped", message="late, skipped: a newer run does its work", data=0)
         try:
-            found = await _verify(options, verify_table)
+            found = await _verify(options, verify_table, send_alert)
         except DepthError as error:
             return Failed(message=str(error), data=error)
         await report_gaps(found)
@@ -166,7 +176,7 @@ async def verify(options: VerifyOptions) -> State[int]:
 
 
 async def _directly(options: VerifyOptions) -> int:
-    found = await _verify(options, continuity.verify)
+    found = await _verify(options, continuity.verify, Delivery.send)
     sys.stderr.write(f"{_said(found)}\n")
     return _exit_code(found)
 

@@ -226,7 +226,7 @@ class SqliteStore:
             # Names are checked by `_quoted`, values are bound.
             statement = f"UPDATE {_quoted(table)} SET {name} = ? WHERE {_KEY} = ? AND {name} = ?"  # noqa: S608
             values = (new, key, old)
-        with sqlfile.transaction(db):
+        with sqlfile.transaction(db, self._leaving):
             return db.execute(statement, values).rowcount == 1
 
     def _keys(self, table: str, where: str, values: tuple[str, ...], limit: int) -> list[str]:

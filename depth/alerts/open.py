@@ -1,0 +1,62 @@
+"""Choose the ways to people by what is set; apprise is imported for ALERT_URLS only (40 MB, over a second)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from depth import tables
+from depth.alerts.base import Channel
+from depth.alerts.board import Board, Place
+from depth.alerts.cells import SpoolCells, StoredCells
+from depth.alerts.delivery import Dispatcher
+from depth.alerts.webhook import WebhookChannel
+from depth.storage.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class AlertOptions:
+    """Who is told, and who says it. The addresses are secrets.
+
+    Attributes:
+        environment: which installation speaks.
+        installation: begins the dedup keys: the same for every process that shares a store.
+        webhook_url: ALERT_WEBHOOK_URL.
+        webhook_secret: ALERT_WEBHOOK_SECRET.
+        chat_urls: ALERT_URLS.
+        heartbeat_url: HEARTBEAT_URL.
+    """
+
+    environment: str = ""
+    installation: str = ""
+    webhook_url: str | None = field(default=None, repr=False)
+    webhook_secret: str | None = field(default=None, repr=False)
+    chat_urls: str | None = field(default=None, repr=False)
+    heartbeat_url: str | None = field(default=None, repr=False)
+
+
+def table_board(options: AlertOptions, dispatcher: Dispatcher, store: Store, table: str, symbol: str) -> Board:
+    """Make the board of a depth table; it is kept in the companion that also holds `_meta`, which must be there."""
+    place = Place(symbol, table, options.environment, options.installation)
+    return Board(place, StoredCells(store, tables.collectors_table(table)), dispatcher)
+
+
+def spool_board(options: AlertOptions, dispatcher: Dispatcher, store: Store, symbols: Iterable[str]) -> Board:
+    """Make the board of a run's end of the spool; kept in the spool file, which `store` must be over."""
+    names = ",".join(symbols)
+    return Board(Place(names, names, options.environment, options.environment), SpoolCells(store), dispatcher)
+
+
+def open_channels(options: AlertOptions) -> list[Channel]:
+    """Make the channels; nothing is sent yet.
+
+    Raises:
+        UsageError: an address that is none.
+    """
+    channels: list[Channel] = []
+    if options.webhook_url:
+        channels.append(WebhookChannel(options.webhook_url, options.webhook_secret))
+    if options.chat_urls:
+        from depth.alerts.chat import ChatChannel, split  # noqa: PLC0415  # see the module's docstring
+
+        urls = split(options.chat_urls)
+        channels += [ChatChannel(url, f"ALERT_URLS, address {number}") for number, url in enumerate(urls, 1)]
+    return channels
