@@ -102,12 +102,15 @@ class Board:
         """Deliver what waits for channels that did not take it; raises what `tell` raises."""
         if not self._dispatcher:
             return
+        waiting = []
         for name, text in (await self._cells.under(f"{_OUTBOX}{self._place.scope}/")).items():
             alert = _parse(name, text, Alert)
-            if (
-                alert is None
-                or (await self._dispatcher.deliver(name.removeprefix(_OUTBOX), alert, self._claims)).complete
-            ):
+            if alert is None:
+                await self._cells.drop(name)
+            else:
+                waiting.append((name, alert))
+        for name, alert in sorted(waiting, key=lambda each: _turn(each[1])):
+            if (await self._dispatcher.deliver(name.removeprefix(_OUTBOX), alert, self._claims)).complete:
                 await self._cells.drop(name)
 
     async def report(self, condition: Condition, seen: Seen) -> None:
@@ -143,6 +146,12 @@ class Board:
         said = conditions.text(condition, event, episode)
         news = News(f"{condition}.{event}", episode.began, over, None, episode.cause, said)
         return await self.tell(f"{self._place.scope}/{condition}/{episode.began}/{event}", news)
+
+
+def _turn(alert: Alert) -> tuple[int, int]:
+    """Order what waits as it happened."""
+    _, _, event = alert.event.partition(".")
+    return alert.start, {"opened": 0, "growing": 1}.get(event, 2)
 
 
 def _parse(key: str, text: str, kind: type[_Kept]) -> _Kept | None:
