@@ -1,6 +1,6 @@
 """Messages to send."""
 
-from depth.alerts.base import Alert
+from depth.alerts.base import Alert, News
 
 ALERT = Alert(
     event="gap.opened",
@@ -13,3 +13,7 @@ ALERT = Alert(
     dedup_key="here/sqlite/binance_btc_depth/1768054365/1768054500/opened",
     text="here/sqlite: BTC/USDT: 100 epochs are missing, a & b < c > d",
 )
+
+TABLE = "binance_btc_depth"
+KEY = f"{TABLE}/1768054365/1768054500/opened"
+NEWS = News("gap.opened", 1_768_054_365, 1_768_054_465, 100, "disconnect", "100 epochs are missing")
