@@ -1,7 +1,6 @@
 """What a check of a table tells people: gaps, and that no row is stored any more."""
 
 import logging
-import time
 from collections.abc import Mapping
 
 from depth import continuity, freshness, times
@@ -23,16 +22,17 @@ _WORDING: Mapping[Event, str] = {
 }
 
 
-async def announce(board: Board, store: Store, found: Continuity, *, present: bool) -> None:
+async def announce(board: Board, store: Store, found: Continuity, now: int, *, present: bool) -> None:
     """Tell what is due, and mark in the ledger what was told; what fails is said in one line and tried by the next.
 
     Args:
         board: of the table.
         store: holds the table.
         found: what a check of it found.
+        now: UTC second.
         present: whether it was checked up to now: only then is a late table news.
     """
-    table, now = found.table, int(time.time())
+    table = found.table
     try:
         await board.flush()
         for message in found.due:

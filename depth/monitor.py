@@ -17,7 +17,7 @@ from depth.alerts import symptoms
 from depth.alerts.board import Board
 from depth.alerts.conditions import Bad, Seen
 from depth.alerts.delivery import Dispatcher, Notify
-from depth.alerts.open import AlertOptions, open_channels, spool_board, table_board
+from depth.alerts.open import AlertOptions, Boards, open_channels
 from depth.alerts.outbound import Outbound
 from depth.alerts.symptoms import LATE_SECONDS, Audits
 from depth.collector import Progress
@@ -80,24 +80,23 @@ class Monitor:
         Raises:
             UsageError: an address that is none.
         """
-        self._options = options
         self._clock = clock
-        self._dispatcher = Dispatcher(open_channels(options), notify)
+        self._boards = Boards(options, Dispatcher(open_channels(options), notify), clock)
         self._heartbeat = Outbound(options.heartbeat_url, "HEARTBEAT_URL") if options.heartbeat_url else None
         self._heard = True
         self._spool_store = SqliteStore(spool_path)
-        self._spool = spool_board(options, self._dispatcher, self._spool_store, symbols)
+        self._spool = self._boards.of_spool(self._spool_store, symbols)
         self._stored: dict[str, int] = {}  # by symbol: newest epoch
         self._began = int(clock())
 
     def watch(self, sights: Sights) -> list[Coroutine[object, object, None]]:
         """Give what is to run beside the capture, each for ever; nothing where nobody is to be told."""
         loops = []
-        if self._dispatcher:
+        if self._boards.dispatcher:
             loops.append(_every(_LOOK_SECONDS, partial(self.look_at_spool, sights)))
-        if self._dispatcher or self._heartbeat is not None:
+        if self._boards.dispatcher or self._heartbeat is not None:
             for symbol, table in sights.tables.items():
-                board = table_board(self._options, self._dispatcher, sights.destination.store, table, symbol)
+                board = self._boards.of_table(sights.destination.store, table, symbol)
                 audits = Audits(sights.interval)
                 loops.append(_every(_LOOK_SECONDS, partial(self.look_at_table, sights, symbol, board, audits)))
         if self._heartbeat is not None:

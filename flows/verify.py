@@ -18,7 +18,7 @@ from rich.table import Table
 import settings
 from depth import catalog, continuity, times
 from depth.alerts.delivery import Delivery, Dispatcher, Notify
-from depth.alerts.open import open_channels, table_board
+from depth.alerts.open import Boards, open_channels
 from depth.announce import announce
 from depth.catalog import DepthTable
 from depth.continuity import Check, Continuity
@@ -98,7 +98,7 @@ async def _verify(
     check = _check(options, int(time.time()), env.retention_days)
     place = store_options(env, options.backend)
     alerts = alert_options(env, place)
-    dispatcher = Dispatcher(open_channels(alerts), notify)
+    boards = Boards(alerts, Dispatcher(open_channels(alerts), notify))
     store = open_store(place)
     found: list[Continuity] = []
     failed: DepthError | None = None
@@ -116,9 +116,9 @@ async def _verify(
                 if failed is not None:
                     logger.error("%s", failed)  # noqa: TRY400  # its one line says all
                 failed = error
-        for checked in found if dispatcher else ():
-            board = table_board(alerts, dispatcher, store, checked.table.name, checked.table.symbol)
-            await announce(board, store, checked, present=options.end is None)
+        for checked in found if boards.dispatcher else ():
+            board = boards.of_table(store, checked.table.name, checked.table.symbol)
+            await announce(board, store, checked, int(time.time()), present=options.end is None)
     finally:
         await store.close()
     if found and not options.json_lines:

@@ -1,6 +1,7 @@
 """Choose the ways to people by what is set; apprise is imported for ALERT_URLS only (40 MB, over a second)."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from depth import tables
@@ -33,16 +34,30 @@ class AlertOptions:
     heartbeat_url: str | None = field(default=None, repr=False)
 
 
-def table_board(options: AlertOptions, dispatcher: Dispatcher, store: Store, table: str, symbol: str) -> Board:
-    """Make the board of a depth table; it is kept in the companion that also holds `_meta`, which must be there."""
-    place = Place(symbol, table, options.environment, options.installation)
-    return Board(place, StoredCells(store, tables.collectors_table(table)), dispatcher)
+@dataclass(frozen=True, slots=True)
+class Boards:
+    """Makes the boards of one process.
 
+    Attributes:
+        options: who says it.
+        dispatcher: the ways to people.
+        clock: UTC seconds.
+    """
 
-def spool_board(options: AlertOptions, dispatcher: Dispatcher, store: Store, symbols: Iterable[str]) -> Board:
-    """Make the board of a run's end of the spool; kept in the spool file, which `store` must be over."""
-    names = ",".join(symbols)
-    return Board(Place(names, names, options.environment, options.environment), SpoolCells(store), dispatcher)
+    options: AlertOptions
+    dispatcher: Dispatcher
+    clock: Callable[[], float] = time.time
+
+    def of_table(self, store: Store, table: str, symbol: str) -> Board:
+        """Make the board of a depth table; it is kept in the companion that holds `_meta`, which must be there."""
+        place = Place(symbol, table, self.options.environment, self.options.installation)
+        return Board(place, StoredCells(store, tables.collectors_table(table)), self.dispatcher, clock=self.clock)
+
+    def of_spool(self, store: Store, symbols: Iterable[str]) -> Board:
+        """Make the board of a run's end of the spool; it is kept in the spool file, which `store` must be over."""
+        names = ",".join(symbols)
+        place = Place(names, names, self.options.environment, self.options.environment)
+        return Board(place, SpoolCells(store), self.dispatcher, clock=self.clock)
 
 
 def open_channels(options: AlertOptions) -> list[Channel]:

@@ -94,13 +94,12 @@ def test_two_at_the_same_time_send_one_message(dispatchers: Dispatchers, receive
 def test_a_dead_receiver_gets_it_once_it_lives(dispatchers: Dispatchers, receiver: Receiver) -> None:
     """Nothing is lost, and nothing is told twice."""
     receiver.status = 503
-    dispatchers.ready("send", "send")
-    assert dispatchers.go() == ["False", "False"]
+    dispatchers.ready("send")
+    assert dispatchers.go() == ["False"]
     receiver.got.clear()
     receiver.status = 200
-    for _ in range(2):
-        dispatchers.ready("send")
-        assert dispatchers.go() == ["True"]
+    dispatchers.ready("send", "send")
+    assert "True" in dispatchers.go()
     assert receiver.events == ["gap.opened"]
 
 
