@@ -111,6 +111,7 @@ async def _verify(
                     sys.stdout.flush()
                 if options.expire and check.horizon:
                     deleted = await continuity.expire(store, table, check.horizon)
+                    await boards.of_table(store, table.name, table.symbol).expire(check.horizon)
                     logger.info("%s: %d rows older than RETENTION_DAYS were deleted", table.name, deleted)
             except DepthError as error:
                 if failed is not None:

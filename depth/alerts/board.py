@@ -11,9 +11,9 @@ import msgspec
 from depth.alerts import conditions
 from depth.alerts.base import Alert, News
 from depth.alerts.cells import Cells
-from depth.alerts.claims import LEASE_SECONDS, Claims
+from depth.alerts.claims import LEASE_SECONDS, Claims, sent_at
 from depth.alerts.conditions import Condition, Episode, Event, Seen
-from depth.alerts.delivery import Dispatcher
+from depth.alerts.delivery import PREFIX, Dispatcher
 
 logger = logging.getLogger(__name__)
 
@@ -106,12 +106,17 @@ class Board:
         for name, text in (await self._cells.under(f"{_OUTBOX}{self._place.scope}/")).items():
             alert = _parse(name, text, Alert)
             if alert is None:
-                await self._cells.drop(name)
+                await self._cells.drop([name])
             else:
                 waiting.append((name, alert))
         for name, alert in sorted(waiting, key=lambda each: _turn(each[1])):
             if (await self._dispatcher.deliver(name.removeprefix(_OUTBOX), alert, self._claims)).complete:
-                await self._cells.drop(name)
+                await self._cells.drop([name])
+
+    async def expire(self, horizon: int) -> None:
+        """Forget what was sent before `horizon`, UTC seconds; raises what `tell` raises."""
+        cells = await self._cells.under(f"{PREFIX}{self._place.scope}/")
+        await self._cells.drop([key for key, text in cells.items() if (sent_at(text) or horizon) < horizon])
 
     async def report(self, condition: Condition, seen: Seen) -> None:
         """Take in what was seen of a condition, and send what is due.

@@ -1,6 +1,7 @@
 """Where it is kept what was told and who tells it: texts under keys, set by compare-and-set."""
 
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 
 from depth.errors import DepthError
@@ -27,8 +28,8 @@ class Cells(Protocol):
         """Read all texts whose keys begin so, in the order of their keys."""
         ...
 
-    async def drop(self, key: str) -> None:
-        """Take a text away; one that is not there is no error."""
+    async def drop(self, keys: Sequence[str]) -> None:
+        """Take texts away; one that is not there is no error."""
         ...
 
 
@@ -59,9 +60,9 @@ class StoredCells:
         rows = self._store.scan(self._table, prefix, prefix + _LAST, (_COLUMN,))
         return {row.key: row.columns[_COLUMN] async for row in rows}
 
-    async def drop(self, key: str) -> None:
+    async def drop(self, keys: Sequence[str]) -> None:
         """See `Cells.drop`."""
-        await self._store.delete(self._table, [key])
+        await self._store.delete(self._table, keys)
 
 
 class SpoolCells:
@@ -109,13 +110,14 @@ class SpoolCells:
             logger.debug("what was told is not known but for what is in memory: %s", error)
         return stored | {key: text for key, text in self._kept.items() if key.startswith(prefix)}
 
-    async def drop(self, key: str) -> None:
+    async def drop(self, keys: Sequence[str]) -> None:
         """See `Cells.drop`; raises nothing."""
-        self._kept.pop(key, None)
+        for key in keys:
+            self._kept.pop(key, None)
         try:
-            await (await self._ready()).drop(key)
+            await (await self._ready()).drop(keys)
         except DepthError as error:
-            logger.debug("%s is dropped later: %s", key, error)
+            logger.debug("what was told stays noted: %s", error)
 
     async def _ready(self) -> StoredCells:
         if not self._is_there:

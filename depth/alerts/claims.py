@@ -18,6 +18,7 @@ from depth.alerts.cells import Cells
 LEASE_SECONDS = 60.0
 
 _FREE = "free"
+_SENT = re.compile(r"sent ([0-9]+)")
 _CLAIMED = re.compile(r"claimed ([0-9.]+) (\w+)")
 
 Claimed = Literal["mine", "another's", "sent"]
@@ -61,7 +62,7 @@ class Claims:
         """
         held = await self._cells.get(key)
         now = self._clock()
-        if held is not None and held.startswith("sent "):
+        if sent_at(held) is not None:
             return "sent"
         claimed = _CLAIMED.fullmatch(held or "")
         if claimed is not None and claimed[2] != self._me and float(claimed[1]) > now:
@@ -88,3 +89,9 @@ class Claims:
     async def release(self, key: str) -> None:
         """Let another try at once; without it they wait for the end of the lease."""
         await self._cells.swap(key, self._held.pop(key), _FREE)
+
+
+def sent_at(text: str | None) -> int | None:
+    """Read from a cell when its message was sent, UTC seconds; None where it was not."""
+    sent = _SENT.fullmatch(text or "")
+    return None if sent is None else int(sent[1])

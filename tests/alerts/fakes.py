@@ -1,5 +1,7 @@
 """A clock that stands still, cells in memory and a channel that does as it is told, for tests of thousands of looks."""
 
+from collections.abc import Sequence
+
 from depth.alerts.base import Alert
 from depth.alerts.delivery import Delivery
 from depth.errors import DepthError
@@ -42,9 +44,10 @@ class MemoryCells:
         self._fail()
         return {key: text for key, text in sorted(self.texts.items()) if key.startswith(prefix)}
 
-    async def drop(self, key: str) -> None:
+    async def drop(self, keys: Sequence[str]) -> None:
         self._fail()
-        self.texts.pop(key, None)
+        for key in keys:
+            self.texts.pop(key, None)
 
     def _fail(self) -> None:
         if self.fails is not None:

@@ -155,6 +155,23 @@ async def test_what_waits_is_flushed_by_its_own_place(scene: Scene) -> None:
     assert scene.one.events == ["stale.opened"]
 
 
+async def test_what_was_sent_long_ago_is_forgotten(scene: Scene) -> None:
+    """With the rows that it was about; what is on its way stays, and what other places told."""
+    await scene.board().tell(f"{T}/1/2/opened", NEWS)
+    scene.clock.now += 1000
+    horizon = int(scene.clock.now)
+    await scene.board().tell(f"{T}/3/4/opened", NEWS)
+    scene.cells.texts |= {f"alert#{T}/5/6/opened#one": "claimed 1.0 me", "alert#other/1/2/opened#one": "sent 1"}
+    await scene.board().expire(horizon)
+    left = {key for key in scene.cells.texts if key.startswith("alert#")}
+    assert left == {
+        f"alert#{T}/3/4/opened#one",
+        f"alert#{T}/3/4/opened#two",
+        f"alert#{T}/5/6/opened#one",
+        "alert#other/1/2/opened#one",
+    }
+
+
 async def test_without_channels_nothing_is_kept(scene: Scene) -> None:
     """Who sets one later is not told of what is long over."""
     board = Board(PLACE, scene.cells, Dispatcher([]), 60, scene.clock)

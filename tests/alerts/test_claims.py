@@ -52,8 +52,8 @@ async def test_cells_are_texts_under_keys(open_cells: CellsOpener) -> None:
     assert await others.swap("a#2", None, "")
     assert await cells.swap("b#1", None, "x")
     assert await cells.under("a#") == {"a#1": "z", "a#2": ""}
-    await cells.drop("a#1")
-    await cells.drop("a#1")
+    await cells.drop(["a#1"])
+    await cells.drop(["a#1", "a#3"])
     assert await others.under("") == {"a#2": "", "b#1": "x"}
 
 
@@ -149,6 +149,6 @@ async def test_a_spool_that_cannot_be_written_is_replaced_by_memory(tmp_path: Pa
     await one.sent(KEY)
     assert await two.claim(KEY) == "sent"
     assert set(await cells.under("alert#")) == {KEY}
-    await cells.drop(KEY)
+    await cells.drop([KEY])
     assert await cells.get(KEY) is None
     await store.close()
