@@ -191,7 +191,8 @@ class _Spooling:
         self._plan = plan
         self._collector = collector
         self._destination = destination
-        self._scheduled = int(time.time()) if plan.scheduled is None else plan.scheduled
+        self._began = int(time.time())
+        self._scheduled = self._began if plan.scheduled is None else plan.scheduled
         self._shipper = Shipper(destination, self.spool, self.thread, upload, plan.flush_seconds)
 
     async def call(self, function: Callable[[], T]) -> T:
@@ -212,8 +213,10 @@ class _Spooling:
                     first_epoch=progress.first_epoch,
                     last_epoch=self._destination.acknowledged.get(table),
                     captured_epoch=progress.captured_epoch,
-                    oldest_spooled=stats.oldest_epoch,
+                    oldest_spooled=stats.oldest.get(table),
                     spool_count=stats.count,
+                    began=self._began,
+                    spool=stats.spool,
                 )
 
             return presence

@@ -102,8 +102,8 @@ async def _verify(
                 if options.json_lines:
                     sys.stdout.write(json.dumps(found[-1].summary(), separators=(",", ":")) + "\n")
                     sys.stdout.flush()
-                if options.expire and check.horizon:
-                    deleted = await continuity.expire(store, table, check.horizon)
+                if options.expire:
+                    deleted = await continuity.expire(store, table, check)
                     logger.info("%s: %d rows older than RETENTION_DAYS were deleted", table.name, deleted)
             except DepthError as error:
                 if failed is not None:
@@ -127,6 +127,8 @@ def _print(found: list[Continuity]) -> None:
     for each in found:
         share = "-" if each.coverage.share is None else f"{each.coverage.share:.3%}"
         table.add_row(each.table.symbol, *_times(*each.window), str(each.coverage.missing), share)
+        if each.pending:
+            table.add_row("  pending", "", "", "", "", f"{each.pending} not stored yet")
         for start, end, cause in each.gaps:
             table.add_row("  gap", *_times(start, end), str((end - start) // each.table.grid.interval), "", cause)
     Console().print(table)
@@ -140,9 +142,11 @@ def _said(found: list[Continuity]) -> str:
     count = sum(len(each.gaps) for each in found)
     missing = sum(each.coverage.missing for each in found)
     expected = sum(each.coverage.expected for each in found)
+    waiting = sum(each.pending for each in found)
+    pending = f", {waiting} pending" if waiting else ""
     if not count:
-        return f"no gap in {expected} epochs"
-    return f"{count} gap{'s' * (count > 1)}, {missing} of {expected} epochs missing"
+        return f"no gap in {expected} epochs{pending}"
+    return f"{count} gap{'s' * (count > 1)}, {missing} of {expected} epochs missing{pending}"
 
 
 def _exit_code(found: list[Continuity]) -> int:
