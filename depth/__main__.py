@@ -2,13 +2,14 @@
 
 import asyncio
 import sys
+import time
 
 from pydantic import BaseModel
 from pydantic_settings import CliSubCommand, SettingsConfigDict
 
 import settings
 from depth import command
-from depth.options import CollectOptions
+from depth.options import CollectOptions, HealthOptions
 
 
 class Commands(BaseModel):
@@ -17,6 +18,7 @@ class Commands(BaseModel):
     model_config = SettingsConfigDict(cli_prog_name="python -m depth")
 
     collect: CliSubCommand[CollectOptions]
+    health: CliSubCommand[HealthOptions]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,6 +33,8 @@ def _run(arguments: list[str] | None) -> int:
     match options:
         case CollectOptions():
             return _collect(options, env)
+        case HealthOptions():
+            return _health(options, env)
     raise NotImplementedError(options)
 
 
@@ -41,6 +45,15 @@ def _collect(options: CollectOptions, env: settings.Settings) -> int:
     supervisor = settings.Supervisor()
     notifier = Notifier(supervisor.notify_socket, supervisor.watchdog_usec)
     return asyncio.run(run_directly(env.plan(options), notifier))
+
+
+def _health(options: HealthOptions, env: settings.Settings) -> int:
+    from depth import health  # noqa: PLC0415
+    from depth.storage.spool_state import read_state  # noqa: PLC0415
+
+    found = health.judge(read_state(env.spool_path), time.time(), options.max_age, options.max_lag)
+    sys.stdout.write(f"{'ok' if found.ok else 'fail'}: {found.line}\n")
+    return 0 if found.ok else 1
 
 
 if __name__ == "__main__":

@@ -28,6 +28,15 @@ Time = Annotated[str, AfterValidator(_time), Field(coerce_numbers_to_str=True)]
 Backend = Annotated[str, Field(pattern="^(sqlite|bigtable)$")]
 
 
+class HealthOptions(BaseModel):
+    """Say in one line whether rows are captured and stored; exit 0 or 1. Reads the spool file and nothing else."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_age: float = Field(60, gt=0, allow_inf_nan=False, description="seconds since the last captured epoch")
+    max_lag: float = Field(900, gt=0, allow_inf_nan=False, description="seconds that the store may be behind")
+
+
 class CollectOptions(BaseModel):
     """Collect the depth of the order book, once a second."""
 
