@@ -199,6 +199,7 @@ class _Spooling:
         self._destination = destination
         self._began = int(time.time())
         self._scheduled = self._began if plan.scheduled is None else plan.scheduled
+        self._relays: list[Relay] = []
         self._shipper = Shipper(destination, self.spool, self.thread, upload, plan.flush_seconds)
 
     async def call(self, function: Callable[[], T]) -> T:
@@ -228,7 +229,8 @@ class _Spooling:
             return presence
 
         store, replicas = self._destination.store, self._plan.replicas
-        return [Relay(store, table, replicas, myself(symbol, table)) for symbol, table in names.items()]
+        self._relays = [Relay(store, table, replicas, myself(symbol, table)) for symbol, table in names.items()]
+        return self._relays
 
     async def beside_shipping(
         self, capture: Awaitable[Outcome], beside: Iterable[Coroutine[object, object, None]]
@@ -246,6 +248,8 @@ class _Spooling:
         try:
             async with asyncio.timeout(_LAST_UPLOAD_SECONDS):
                 await self._shipper.flush()
+                for relay in self._relays:
+                    await relay.farewell()
         except (TimeoutError, DepthError) as error:
             logger.warning("the last rows wait in the spool for the next run: %s", str(error) or "no answer in time")
         self.waiting = (await self.call(self.spool.stats)).count
