@@ -39,7 +39,7 @@ async def announce(board: Board, store: Store, found: Continuity, now: int, *, p
             if await board.tell(message.key(table.name), _news(message)):
                 await continuity.mark(store, table, message, now)
         await board.report("audit-mismatch", None)  # what a collector that is gone did not get told
-        newest = await freshness.newest(store, table.name, now) if present else None
+        newest = await freshness.newest(store, table, now) if present else None
         if newest is not None:
             cause = found.gaps[-1].cause if found.gaps and found.gaps[-1].end == found.window.end else "unknown"
             await board.report("stale", symptoms.stale(newest, table.grid.interval, now, cause))

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from depth.anchoring import Schedule
 from depth.buckets import places
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 0.25
 _STATUS_SECONDS = 60.0
+_SILENT_SECONDS = 5.0
+
+T = TypeVar("T")
 
 
 class Sink(Protocol):
@@ -88,6 +91,7 @@ class Collector:
         self._captured = asyncio.Event()
         self._latency = Latency()
         self._heard: dict[str, float] = {}
+        self._asked_to_wait_until = 0.0
 
     async def run(self, symbols: Sequence[str], stop: asyncio.Event) -> Outcome:
         """Collect until told to stop.
@@ -102,7 +106,7 @@ class Collector:
         Raises:
             TerminalError: an unknown symbol, or the exchange refuses this machine.
         """
-        loading = asyncio.create_task(keep_trying(lambda: self._exchange.load(symbols), "exchange"))
+        loading = asyncio.create_task(self._keep_trying(lambda: self._exchange.load(symbols), "exchange"))
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -125,6 +129,28 @@ class Collector:
         suspects = (each for each in self._incidents[symbol].values() if each.cause == SUSPECT)
         newest = max(suspects, key=lambda each: each.end, default=None)
         return Progress(capture.chained, first, last, capture.counts.audits_agreed, newest)
+
+    @property
+    def captured(self) -> int:
+        """Seconds captured so far, those of all symbols together."""
+        return sum(capture.counts.rows for capture in self._captures.values())
+
+    def rests(self, now: float) -> bool:
+        """Say whether it is in order that nothing is captured.
+
+        So it is while the market is silent, and while the exchange has asked for patience. A silence of over 300 s is
+        in order only where the exchange says that the market is halted.
+
+        Args:
+            now: monotonic seconds.
+        """
+        if now < self._asked_to_wait_until:
+            return True
+        if not self._captures or not self._exchange.sockets().answering:
+            return False
+        if all(capture.halted for capture in self._captures.values()):
+            return True
+        return _SILENT_SECONDS < now - max(self._heard.values()) <= QUIET_LIMIT_MS / 1000
 
     def opened(self, socket: str) -> None:
         """See `Feed.opened`."""
@@ -207,7 +233,7 @@ class Collector:
                 continue
             logger.debug("%s: snapshot wanted (%s)", capture.symbol, reason)
             try:
-                anchor = await keep_trying(
+                anchor = await self._keep_trying(
                     lambda: self._exchange.anchor(capture.symbol), f"snapshot of {capture.symbol}"
                 )
             except (MalformedFrame, TerminalError) as error:
@@ -218,6 +244,18 @@ class Collector:
             await asyncio.sleep(0)  # the body was decoded just now: let frames in before the book is built
             capture.anchored(anchor, reason, time.monotonic())
             self._after(capture, time.monotonic())
+
+    async def _keep_trying(self, attempt: Callable[[], Awaitable[T]], what: str) -> T:
+        """Ask the exchange until it answers, and note until when it wants to be left alone."""
+
+        async def noting() -> T:
+            try:
+                return await attempt()
+            except ExchangeUnavailable as error:
+                self._asked_to_wait_until = time.monotonic() + (error.retry_after or 0.0)
+                raise
+
+        return await keep_trying(noting, what)
 
     async def _ask_status(self, market: Market) -> None:
         """Find out whether a long silence is a halt of the market."""

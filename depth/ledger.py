@@ -10,15 +10,16 @@ whatever windows are checked in whatever order, or twice, the ledger is the same
 - What is filled becomes a resolved entry of its own and stays as it is; the rest of the gap stays open. The entries of
   one gap share its name, `Entry.gap`: when and where it was first seen, which does not change however the gap grows,
   shrinks or is cut. Gaps that grow together take the oldest's name.
-- A gap is closed as lost when it ends at or before the epoch from which on it could still be filled, as the caller
-  knows it (`lost_before`). It stays missing, is still checked, and becomes resolved should its rows come after all.
-  A lost gap that goes on is no longer lost, but whoever was told that it is lost is not told again.
+- A gap is closed as lost when it is over (a row follows it) and nobody can fill it any more: it ended, and was found,
+  ten minutes ago, or seven days where a collector's spool may hold its rows (`Look.lost_before`). It stays missing, is
+  still checked, and becomes resolved should its rows come after all. A lost gap that goes on, since rows after it have
+  vanished, is lost no more; whoever was told that it is lost is not told again.
 
 `suspect` entries stand beside the gaps: their rows are stored, nothing of them is missing.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import NamedTuple
 
@@ -128,13 +129,15 @@ class Look(NamedTuple):
         checked: where, in normal form; it holds every open entry that may have changed.
         interval: seconds between epochs.
         now: time of the check.
-        lost_before: a gap that ends here or earlier can no longer be filled.
+        lost_before: a gap that had ended and was known by then can no longer be filled.
+        ends: where gaps were seen to end, by the row that follows them.
     """
 
     checked: Sequence[Interval]
     interval: int
     now: int
     lost_before: int = 0
+    ends: Collection[int] = ()
 
 
 class Changes(NamedTuple):
@@ -156,18 +159,19 @@ class Changes(NamedTuple):
 
 
 def explain(
-    missing: Sequence[Interval], reports: Iterable[Report], presence: Sequence[Interval] | None = None
+    missing: Sequence[Interval],
+    reports: Iterable[Report],
+    otherwise: Iterable[tuple[str, Sequence[Interval]]] = (),
 ) -> list[Gap]:
     """Name the cause of every missing epoch.
 
     Args:
         missing: sorted, disjoint.
         reports: what collectors say; of several about an epoch the one that begins first counts, then the longest.
-        presence: when any collector is known to have been alive, sorted and disjoint; None where nobody noted it.
+        otherwise: causes of what nobody reported, each with its epochs in normal form; the first counts.
 
     Returns:
-        The gaps, sorted, cut where the cause changes: as reported, else `no collector` where none was alive, else
-        `unknown`.
+        The gaps, sorted, cut where the cause changes; `unknown` is what nobody explains.
     """
     shares: dict[str, list[Interval]] = defaultdict(list)
     reach = 0
@@ -175,14 +179,12 @@ def explain(
         if report.cause != SUSPECT and report.end > reach:
             shares[report.cause].append(Interval(max(report.start, reach), report.end))
             reach = report.end
-    left = gaps.subtract(missing, sorted(span for spans in shares.values() for span in spans))
-    found = {cause: gaps.intersect(missing, spans) for cause, spans in shares.items()}
-    if presence is None:
-        found[UNKNOWN] = left
-    else:
-        found[UNKNOWN] = gaps.intersect(left, presence)
-        found[NO_COLLECTOR] = gaps.subtract(left, presence)
-    return sorted(Gap(*span, cause) for cause, spans in found.items() for span in spans)
+    left = gaps.merge(missing)
+    found: dict[str, list[Interval]] = defaultdict(list)
+    for cause, spans in [*shares.items(), *otherwise, (UNKNOWN, left)]:
+        found[cause] += gaps.intersect(left, spans)
+        left = gaps.subtract(left, spans)
+    return sorted(Gap(*span, cause) for cause, spans in found.items() for span in gaps.merge(spans))
 
 
 def reconcile(entries: Iterable[Entry], look: Look, found: Sequence[Gap]) -> Changes:
@@ -248,6 +250,7 @@ def _inherit(run: Interval, heirs: Sequence[Entry], look: Look) -> Entry:
     detected_at, first_start = min((entry.gap for entry in heirs), default=(look.now, run.start))
     # What was closed stays so unless it goes on, whatever is known of the collectors later.
     was_lost = bool(heirs) and run.end <= heirs[-1].end and all(entry.lost_at is not None for entry in heirs)
+    is_over = run.end in look.ends and max(run.end, detected_at) <= look.lost_before
     lost_at = _earliest([*(entry.lost_at for entry in heirs), look.now])
     return Entry(
         *run,
@@ -257,7 +260,7 @@ def _inherit(run: Interval, heirs: Sequence[Entry], look: Look) -> Entry:
         opened_alert_at=_earliest(entry.opened_alert_at for entry in heirs),
         growing_alert_at=_earliest(entry.growing_alert_at for entry in heirs),
         resolved_alert_at=_earliest(entry.resolved_alert_at for entry in heirs),
-        lost_at=lost_at if was_lost or run.end <= look.lost_before else None,
+        lost_at=lost_at if was_lost or is_over else None,
         first_start=first_start,
     )
 

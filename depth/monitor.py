@@ -7,24 +7,29 @@ and this run's end of the spool, told of in the spool file, since the store may 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from depth import freshness
 from depth.alerts import symptoms
 from depth.alerts.board import Board
-from depth.alerts.conditions import Bad, Seen
+from depth.alerts.conditions import Bad
 from depth.alerts.delivery import Dispatcher, Notify
-from depth.alerts.open import AlertOptions, Boards, open_channels
-from depth.alerts.outbound import Outbound
+from depth.alerts.open import Boards, open_channels, open_heartbeat
+from depth.alerts.options import AlertOptions
 from depth.alerts.symptoms import LATE_SECONDS, Audits
+from depth.catalog import DepthTable
 from depth.collector import Progress
 from depth.errors import DepthError, TerminalError
 from depth.shipping import Destination, Shipper
 from depth.sinks import SpoolSink
 from depth.storage.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from depth.alerts.outbound import Outbound
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +44,7 @@ class Sights:
     """What a monitor looks at.
 
     Attributes:
-        tables: symbol to table.
-        interval: seconds between epochs.
+        tables: of the run.
         progress: says how far the capture of a symbol is.
         sink: puts rows into the spool.
         shipper: takes them to the store.
@@ -48,8 +52,7 @@ class Sights:
         spool_used: measures the spool, as a share of its limit.
     """
 
-    tables: Mapping[str, str]
-    interval: int
+    tables: Sequence[DepthTable]
     progress: Callable[[str], Progress]
     sink: SpoolSink
     shipper: Shipper
@@ -82,7 +85,7 @@ class Monitor:
         """
         self._clock = clock
         self._boards = Boards(options, Dispatcher(open_channels(options), notify), clock)
-        self._heartbeat = Outbound(options.heartbeat_url, "HEARTBEAT_URL") if options.heartbeat_url else None
+        self._heartbeat = open_heartbeat(options)
         self._heard = True
         self._spool_store = SqliteStore(spool_path)
         self._spool = self._boards.of_spool(self._spool_store, symbols)
@@ -95,10 +98,10 @@ class Monitor:
         if self._boards.dispatcher:
             loops.append(_every(_LOOK_SECONDS, partial(self.look_at_spool, sights)))
         if self._boards.dispatcher or self._heartbeat is not None:
-            for symbol, table in sights.tables.items():
-                board = self._boards.of_table(sights.destination.store, table, symbol)
-                audits = Audits(sights.interval)
-                loops.append(_every(_LOOK_SECONDS, partial(self.look_at_table, sights, symbol, board, audits)))
+            for table in sights.tables:
+                board = self._boards.of_table(sights.destination.store, table.name, table.symbol)
+                audits = Audits(table.grid.interval)
+                loops.append(_every(_LOOK_SECONDS, partial(self.look_at_table, sights, table, board, audits)))
         if self._heartbeat is not None:
             loops.append(_every(_HEARTBEAT_SECONDS, partial(self.beat, self._heartbeat, sights)))
         return loops
@@ -113,24 +116,30 @@ class Monitor:
         await board.report("spool-full", symptoms.spool_full(sights.sink.trouble, now))
         await board.report("spool-high", symptoms.spool_high(await sights.spool_used(), now))
 
-    async def look_at_table(self, sights: Sights, symbol: str, board: Board, audits: Audits) -> None:
+    async def look_at_table(self, sights: Sights, table: DepthTable, board: Board, audits: Audits) -> None:
         """Tell what there is to tell of one table, and remember for the heartbeat how far it is."""
-        now, progress = int(self._clock()), sights.progress(symbol)
-        table = sights.tables[symbol]
-        newest = sights.destination.acknowledged.get(table)
+        now, progress = int(self._clock()), sights.progress(table.symbol)
+        newest = sights.destination.acknowledged.get(table.name)
         if newest is None or now - newest >= LATE_SECONDS:  # another collector may have stored newer ones
             newest = await freshness.newest(sights.destination.store, table, now)
         if newest is not None:
-            self._stored[symbol] = newest
+            self._stored[table.symbol] = newest
         await board.flush()
         await board.report("audit-mismatch", audits.seen(progress.audits_agreed, progress.suspect, now))
-        await board.report("stale", self._stale(sights, progress, newest, now))
+        seen = symptoms.stale(
+            self._began if newest is None else newest, table.grid.interval, now, _cause(sights, progress)
+        )
+        if isinstance(seen, Bad) and now - self._began < LATE_SECONDS:
+            seen = None  # a run that has just begun is given the minute that a row may take
+        await board.report("stale", seen)
 
-    async def beat(self, heartbeat: Outbound, sights: Sights) -> None:
+    async def beat(self, heartbeat: "Outbound", sights: Sights) -> None:
         """Let the watchdog outside know that all is well, if it is."""
         now = self._clock()
         late = [
-            symbol for symbol in sights.tables if now - self._stored.get(symbol, 0) - sights.interval >= LATE_SECONDS
+            table.symbol
+            for table in sights.tables
+            if now - self._stored.get(table.symbol, 0) - table.grid.interval >= LATE_SECONDS
         ]
         if late:
             logger.debug("no heartbeat: %s is late", ", ".join(late))
@@ -155,17 +164,12 @@ class Monitor:
         """Let go of the spool file."""
         await self._spool_store.close()
 
-    def _stale(self, sights: Sights, progress: Progress, newest: int | None, now: int) -> Seen:
-        """Judge how late a table is; a run that has just begun is given the minute that a row may take."""
-        if sights.sink.trouble or sights.shipper.trouble:
-            cause = "rows wait in the spool"
-        elif not progress.chained:
-            cause = "unanchored"
-        else:
-            cause = "silent"
-        seen = symptoms.stale(self._began if newest is None else newest, sights.interval, now, cause)
-        is_young = now - self._began < LATE_SECONDS
-        return None if isinstance(seen, Bad) and is_young else seen
+
+def _cause(sights: Sights, progress: Progress) -> str:
+    """Say why no row is stored, as far as this run knows."""
+    if sights.sink.trouble or sights.shipper.trouble:
+        return "rows wait in the spool"
+    return "silent" if progress.chained else "unanchored"
 
 
 async def _every(seconds: float, look: Callable[[], Awaitable[None]]) -> None:

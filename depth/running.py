@@ -7,29 +7,31 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TypeVar
 
 from depth import tables
 from depth.alerts.delivery import Delivery, Notify
-from depth.alerts.open import AlertOptions
+from depth.catalog import DepthTable
 from depth.collector import Collector
-from depth.epochs import Grid
+from depth.command import INTERRUPTED
 from depth.errors import DepthError, TerminalError, TransientError
 from depth.monitor import Monitor, Sights
 from depth.outcome import Outcome
+from depth.plan import Plan
 from depth.presence import Presence
 from depth.relay import Relay
 from depth.shipping import Destination, Shipment, Shipper
 from depth.sinks import SpoolSink, TerminalSink
 from depth.storage.base import Store
-from depth.storage.open import StoreOptions, open_store
+from depth.storage.open import open_store
 from depth.storage.spool import Spool
+from depth.supervision import Notifier, Watchdog
 from depth.tables import TableMeta
 
 logger = logging.getLogger(__name__)
@@ -39,49 +41,6 @@ _LAST_UPLOAD_SECONDS = 3.0
 
 T = TypeVar("T")
 Upload = Callable[[Shipment], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything a run needs to know.
-
-    Attributes:
-        symbols: ``BASE/QUOTE``.
-        grid: what is sampled.
-        rest_url: scheme, host and port of the exchange's REST API.
-        ws_url: scheme, host and port of its streams.
-        connections: sockets that feed one book.
-        store: where rows are stored.
-        spool_path: the spool file.
-        spool_limit_bytes: of the spool file.
-        flush_seconds: between uploads.
-        duration: seconds to run, 0 for ever.
-        table_suffix: starts other tables for other parameters.
-        dry_run: print instead of store.
-        relay: after `duration`, go on until later collectors have taken over.
-        replicas: how many of them.
-        group: collectors that stand in for each other.
-        scheduled: UTC second at which the run was to start, None for now.
-        alerts: who is told what goes wrong.
-    """
-
-    symbols: tuple[str, ...]
-    grid: Grid
-    rest_url: str
-    ws_url: str
-    connections: int
-    store: StoreOptions
-    spool_path: Path
-    spool_limit_bytes: int
-    flush_seconds: float
-    duration: float = 0
-    table_suffix: str = ""
-    dry_run: bool = False
-    relay: bool = False
-    replicas: int = 1
-    group: str = ""
-    scheduled: int | None = None
-    alerts: AlertOptions = field(default_factory=AlertOptions)
 
 
 @dataclass(slots=True)
@@ -95,6 +54,11 @@ class Stop:
 
     event: asyncio.Event
     ended_by: signal.Signals | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of a command that it has ended: 130 after Ctrl-C, else 0."""
+        return INTERRUPTED if self.ended_by is signal.SIGINT else 0
 
 
 @contextmanager
@@ -133,7 +97,11 @@ async def upload_directly(shipment: Shipment) -> int:
 
 
 async def run(
-    plan: Plan, stop: asyncio.Event, upload: Upload = upload_directly, notify: Notify = Delivery.send
+    plan: Plan,
+    stop: asyncio.Event,
+    upload: Upload = upload_directly,
+    send: Notify = Delivery.send,
+    notifier: Notifier | None = None,
 ) -> Outcome:
     """Collect as planned, until `stop` is set or the duration is over.
 
@@ -141,17 +109,19 @@ async def run(
         plan: what to do.
         stop: ends the run.
         upload: sends one shipment, with the retries of whoever runs it.
-        notify: sends one message to people, likewise.
+        send: sends one message to people, likewise.
+        notifier: tells systemd, where it is systemd that began the run.
 
     Returns:
         What the run did.
 
     Raises:
         TerminalError: a person must act; its text says what to do. People were told.
+        CaptureStalled: nothing was captured for 120 s; what was is spooled, and shipped where the store took it.
     """
-    monitor = Monitor(plan.alerts, plan.spool_path, plan.symbols, notify)
+    monitor = Monitor(plan.alerts, plan.spool_path, plan.symbols, send)
     try:
-        return await _run(plan, stop, upload, monitor)
+        return await _run(plan, stop, upload, monitor, notifier or Notifier())
     except TerminalError as error:
         if not plan.dry_run:
             await monitor.ended(error)
@@ -160,34 +130,58 @@ async def run(
         await monitor.close()
 
 
-async def _run(plan: Plan, stop: asyncio.Event, upload: Upload, monitor: Monitor) -> Outcome:
-    from depth.exchange.binance import Binance  # noqa: PLC0415  # ccxt: 107 MB and a second; flow files stay light
+async def _run(plan: Plan, stop: asyncio.Event, upload: Upload, monitor: Monitor, notifier: Notifier) -> Outcome:
+    from depth.exchange.binance import Binance  # noqa: PLC0415  # ccxt: 45 MB, half a second; flow files stay light
 
     freeze_imports()
-    names = {symbol: tables.depth_table(symbol, plan.table_suffix) for symbol in plan.symbols}
     collector = f"{socket.gethostname()}-{int(time.time())}-{os.getpid()}-{secrets.token_hex(2)}"
     exchange = Binance(plan.rest_url, plan.ws_url, plan.connections)
-    timer = asyncio.create_task(_after(plan.duration, stop)) if plan.duration and not plan.relay else None
+    timer = [_after(plan.duration, stop)] if plan.duration and not plan.relay else []
     try:
-        if plan.dry_run:
-            return await Collector(exchange, plan.grid, collector, TerminalSink()).run(plan.symbols, stop)
-        store = open_store(plan.store)
-        metas = {table: TableMeta(symbol, exchange.source, plan.grid) for symbol, table in names.items()}
-        async with _spooling(plan, collector, store, Destination(store, metas), upload) as ready:
-            sink = SpoolSink(ready.spool, ready.thread, store.backend, names, collector)
-            capture = Collector(exchange, plan.grid, collector, sink)
-            relays = ready.relays(names, capture)
-            beside = [relay.beacon() for relay in relays]
-            beside += monitor.watch(ready.sights(names, capture, sink))
-            if plan.relay:
-                beside.append(_hand_over(plan.duration, relays, stop))
-            outcome = await ready.beside_shipping(capture.run(plan.symbols, stop), beside)
-        outcome.waiting = ready.waiting
-        return outcome
+        async with _beside(timer):
+            if plan.dry_run:
+                capture = Collector(exchange, plan.grid, collector, TerminalSink())
+                watchdog = Watchdog(capture, notifier, plan.stall_seconds)
+                async with _beside([watchdog.run(stop)]):
+                    outcome = await capture.run(plan.symbols, stop)
+            else:
+                names = {symbol: tables.depth_table(symbol, plan.table_suffix) for symbol in plan.symbols}
+                store = open_store(plan.store)
+                metas = {table: TableMeta(symbol, exchange.source, plan.grid) for symbol, table in names.items()}
+                async with _spooling(plan, collector, store, Destination(store, metas), upload) as ready:
+                    sink = SpoolSink(ready.spool, ready.thread, store.backend, names, collector)
+                    capture = Collector(exchange, plan.grid, collector, sink)
+                    watchdog = Watchdog(capture, notifier, plan.stall_seconds)
+                    relays = ready.relays(names, capture)
+                    beside = [watchdog.run(stop), *(relay.beacon() for relay in relays)]
+                    beside += monitor.watch(ready.sights(names, capture, sink))
+                    if plan.relay:
+                        beside.append(_hand_over(plan.duration, relays, stop))
+                    outcome = await ready.beside_shipping(capture.run(plan.symbols, stop), beside)
+                outcome.waiting = ready.waiting
     finally:
-        if timer:
-            timer.cancel()
         await exchange.close()
+    watchdog.check(outcome)
+    return outcome
+
+
+async def run_directly(plan: Plan, notifier: Notifier | None = None) -> int:
+    """Run as a command does that needs no Prefect: until SIGTERM, Ctrl-C or the end of its duration.
+
+    Args:
+        plan: what to do.
+        notifier: tells systemd, where it is systemd that began the run.
+
+    Returns:
+        The exit code; what the run did stands on standard error.
+
+    Raises:
+        DepthError: as `run` does.
+    """
+    with stop_on_signals() as stop:
+        outcome = await run(plan, stop.event, notifier=notifier)
+    sys.stderr.write(f"{outcome.line()}\n")
+    return stop.exit_code
 
 
 async def _after(seconds: float, stop: asyncio.Event) -> None:
@@ -202,6 +196,18 @@ async def _hand_over(seconds: float, relays: Sequence[Relay], stop: asyncio.Even
     stop.set()
 
 
+@asynccontextmanager
+async def _beside(others: Iterable[Awaitable[object]]) -> AsyncIterator[None]:
+    """Run others while the block lasts; they have ended when it is left."""
+    tasks = [asyncio.ensure_future(other) for other in others]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class _Spooling:
     """The spool and the shipping of one run."""
 
@@ -212,7 +218,9 @@ class _Spooling:
         self._plan = plan
         self._collector = collector
         self._destination = destination
-        self._scheduled = int(time.time()) if plan.scheduled is None else plan.scheduled
+        self._began = int(time.time())
+        self._scheduled = self._began if plan.scheduled is None else plan.scheduled
+        self._relays: list[Relay] = []
         self._shipper = Shipper(destination, self.spool, self.thread, upload, plan.flush_seconds)
 
     async def call(self, function: Callable[[], T]) -> T:
@@ -233,14 +241,17 @@ class _Spooling:
                     first_epoch=progress.first_epoch,
                     last_epoch=self._destination.acknowledged.get(table),
                     captured_epoch=progress.captured_epoch,
-                    oldest_spooled=stats.oldest_epoch,
+                    oldest_spooled=stats.oldest.get(table),
                     spool_count=stats.count,
+                    began=self._began,
+                    spool=stats.spool,
                 )
 
             return presence
 
         store, replicas = self._destination.store, self._plan.replicas
-        return [Relay(store, table, replicas, myself(symbol, table)) for symbol, table in names.items()]
+        self._relays = [Relay(store, table, replicas, myself(symbol, table)) for symbol, table in names.items()]
+        return self._relays
 
     def sights(self, names: Mapping[str, str], collector: Collector, sink: SpoolSink) -> Sights:
         """Say where a monitor finds what it looks at."""
@@ -248,32 +259,27 @@ class _Spooling:
         async def used() -> float:
             return (await self.call(self.spool.stats)).used_bytes / self._plan.spool_limit_bytes
 
-        grid = self._plan.grid
-        return Sights(names, grid.interval, collector.progress, sink, self._shipper, self._destination, used)
+        watched = [DepthTable(table, symbol, self._plan.grid) for symbol, table in names.items()]
+        return Sights(watched, collector.progress, sink, self._shipper, self._destination, used)
 
     async def beside_shipping(
         self, capture: Awaitable[Outcome], beside: Iterable[Coroutine[object, object, None]]
     ) -> Outcome:
         """Run the capture while the shipper ships; only a store that is another's ends both."""
-        shipping = asyncio.create_task(self._shipper.run())
-        capturing = asyncio.ensure_future(capture)
-        others = [asyncio.create_task(coroutine) for coroutine in beside]
-        try:
+        shipping, capturing = asyncio.ensure_future(self._shipper.run()), asyncio.ensure_future(capture)
+        async with _beside([shipping, capturing, *beside]):
             await asyncio.wait({shipping, capturing}, return_when=asyncio.FIRST_COMPLETED)
             if shipping.done():
                 shipping.result()
             return await capturing
-        finally:
-            tasks = (shipping, capturing, *others)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def finish(self) -> None:
         """Give the last rows a moment to reach the store; what does not waits in the spool."""
         try:
             async with asyncio.timeout(_LAST_UPLOAD_SECONDS):
                 await self._shipper.flush()
+                for relay in self._relays:
+                    await relay.farewell()
         except (TimeoutError, DepthError) as error:
             logger.warning("the last rows wait in the spool for the next run: %s", str(error) or "no answer in time")
         self.waiting = (await self.call(self.spool.stats)).count

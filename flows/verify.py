@@ -23,10 +23,10 @@ from depth.announce import announce
 from depth.catalog import DepthTable
 from depth.continuity import Check, Continuity
 from depth.errors import DepthError, UsageError
+from depth.options import Backend, Symbols, Time
 from depth.storage.base import Store
 from depth.storage.open import open_store
 from flows import _command
-from flows._options import Backend, Symbols, Time, alert_options, store_options
 from tasks.alerts import send_alert
 from tasks.artifacts import report_coverage, report_gaps
 from tasks.continuity import verify_table
@@ -96,10 +96,9 @@ async def _verify(
     """
     env = settings.load()
     check = _check(options, int(time.time()), env.retention_days)
-    place = store_options(env, options.backend)
-    alerts = alert_options(env, place)
+    alerts = env.alerts(options.backend)
     boards = Boards(alerts, Dispatcher(open_channels(alerts), notify))
-    store = open_store(place)
+    store = open_store(env.store(options.backend))
     found: list[Continuity] = []
     failed: DepthError | None = None
     try:
@@ -109,8 +108,8 @@ async def _verify(
                 if options.json_lines:
                     sys.stdout.write(json.dumps(found[-1].summary(), separators=(",", ":")) + "\n")
                     sys.stdout.flush()
-                if options.expire and check.horizon:
-                    deleted = await continuity.expire(store, table, check.horizon)
+                if options.expire:
+                    deleted = await continuity.expire(store, table, check)
                     await boards.of_table(store, table.name, table.symbol).expire(check.horizon)
                     logger.info("%s: %d rows older than RETENTION_DAYS were deleted", table.name, deleted)
             except DepthError as error:
@@ -138,6 +137,8 @@ def _print(found: list[Continuity]) -> None:
     for each in found:
         share = "-" if each.coverage.share is None else f"{each.coverage.share:.3%}"
         table.add_row(each.table.symbol, *_times(*each.window), str(each.coverage.missing), share)
+        if each.pending:
+            table.add_row("  pending", "", "", "", "", f"{each.pending} not stored yet")
         for start, end, cause in each.gaps:
             table.add_row("  gap", *_times(start, end), str((end - start) // each.table.grid.interval), "", cause)
     Console().print(table)
@@ -151,9 +152,11 @@ def _said(found: list[Continuity]) -> str:
     count = sum(len(each.gaps) for each in found)
     missing = sum(each.coverage.missing for each in found)
     expected = sum(each.coverage.expected for each in found)
+    waiting = sum(each.pending for each in found)
+    pending = f", {waiting} pending" if waiting else ""
     if not count:
-        return f"no gap in {expected} epochs"
-    return f"{count} gap{'s' * (count > 1)}, {missing} of {expected} epochs missing"
+        return f"no gap in {expected} epochs{pending}"
+    return f"{count} gap{'s' * (count > 1)}, {missing} of {expected} epochs missing{pending}"
 
 
 def _exit_code(found: list[Continuity]) -> int:

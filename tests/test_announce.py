@@ -8,7 +8,8 @@ import pytest
 
 from depth import continuity, rowkey, tables
 from depth.alerts.delivery import Dispatcher
-from depth.alerts.open import AlertOptions, Boards, open_channels
+from depth.alerts.open import Boards, open_channels
+from depth.alerts.options import AlertOptions
 from depth.announce import announce
 from depth.catalog import DepthTable
 from depth.continuity import Check
@@ -81,10 +82,10 @@ async def test_a_gap_is_told_once_when_it_is_confirmed_and_once_when_it_is_fille
     assert {entry.resolved_alert_at for entry in await ledger(store)} == {END + 70}
     first = receiver.got[0].json
     assert first["text"] == (
-        "here/x: BTC/USDT: 10 epochs are missing, 2026-01-10T14:00:10Z to 2026-01-10T14:00:20Z: unknown"
+        "here/x: BTC/USDT: 10 epochs are missing, 2026-01-10T14:00:10Z to 2026-01-10T14:00:20Z: no collector"
     )
     assert first["dedup_key"] == f"here/x/{BTC.name}/{START + 10}/{END + 30}/opened"
-    assert (first["cause"], first["environment"], first["symbol"]) == ("unknown", "here/x", SYMBOL)
+    assert (first["cause"], first["environment"], first["symbol"]) == ("no collector", "here/x", SYMBOL)
 
 
 async def test_a_gap_that_goes_on_is_told_once_more_after_ten_minutes(store: Store, receiver: Receiver) -> None:
@@ -94,7 +95,9 @@ async def test_a_gap_that_goes_on_is_told_once_more_after_ten_minutes(store: Sto
     assert [got.json["event"] for got in receiver.got] == ["gap.opened", "gap.growing"]
     growing = receiver.got[1].json
     assert growing["missing"] > 600
-    assert growing["text"].endswith(f"epochs go on missing, {growing['missing']} since 2026-01-10T14:01:40Z: unknown")
+    assert growing["text"].endswith(
+        f"epochs go on missing, {growing['missing']} since 2026-01-10T14:01:40Z: no collector"
+    )
 
 
 async def test_checks_at_the_same_time_tell_it_once(open_store: Opener, receiver: Receiver) -> None:

@@ -11,7 +11,7 @@ from depth import gaps, ledger
 from depth.errors import MalformedRow
 from depth.gaps import Interval
 from depth.incidents import Report
-from depth.ledger import NO_COLLECTOR, UNKNOWN, Changes, Entry, Gap, Look
+from depth.ledger import UNKNOWN, Changes, Entry, Gap, Look
 from depth.record import Record
 from depth.tables import GAP_COLUMNS
 
@@ -42,7 +42,9 @@ def gap(start: int, end: int, cause: str = UNKNOWN) -> Gap:
 def reconcile(
     entries: list[Entry], *found: Gap, checked: list[Interval] = DAY, interval: int = 1, lost_before: int = 0
 ) -> Changes:
-    return ledger.reconcile(entries, Look(checked, interval, NOW, lost_before), list(found))
+    """Every gap is followed by a row, but for one that ends where the look does."""
+    ends = {gap.end for gap in found} - {span.end for span in checked}
+    return ledger.reconcile(entries, Look(checked, interval, NOW, lost_before, ends), list(found))
 
 
 def test_nothing_missing_and_nothing_known_changes_nothing() -> None:
@@ -138,15 +140,24 @@ def test_rows_that_vanish_again_are_a_new_gap() -> None:
 
 
 def test_a_gap_that_nobody_can_fill_is_closed_once() -> None:
-    """It ends where the check says that nothing can come any more, or before; it stays missing."""
-    known = [entry(10, 20, opened_alert_at=THEN), entry(30, 41)]
-    changes = reconcile(known, gap(10, 20), gap(30, 41), lost_before=40)
-    lost = replace(known[0], lost_at=NOW)
-    assert changes.entries == [lost, known[1]]
-    assert lost.open
+    """It had ended, and was known, when the check says that nothing older can come; it stays missing."""
+    known = [entry(10, 20, opened_alert_at=THEN), entry(30, 40, detected_at=THEN + 1), entry(50, 60, detected_at=40)]
+    found = [gap(*each.span) for each in known]
+    changes = reconcile(known, *found, lost_before=THEN)
+    lost = [replace(known[0], lost_at=NOW), replace(known[2], lost_at=NOW)]
+    assert changes.entries == [lost[0], known[1], lost[1]]
+    assert lost[0].open
     assert changes.opened == changes.resolved == []
-    again = reconcile(changes.entries, gap(10, 20), gap(30, 41), lost_before=0)
+    again = reconcile(changes.entries, *found, lost_before=0)
     assert again == Changes(changes.entries, [], [], [], [])
+    assert reconcile(known[2:], found[2], lost_before=59).entries == known[2:]
+
+
+def test_a_gap_whose_end_was_not_seen_is_not_lost() -> None:
+    """It may go on behind what was looked at."""
+    known = [entry(980, 990), entry(995, 1000)]
+    changes = reconcile(known, gap(980, 990), gap(995, 1000), lost_before=THEN)
+    assert [each.lost_at for each in changes.entries] == [NOW, None]
 
 
 def test_rows_of_a_lost_gap_that_come_after_all_resolve_it() -> None:
@@ -165,7 +176,7 @@ def test_a_lost_gap_that_goes_on_is_lost_no_more() -> None:
     changes = reconcile([known], gap(10, 30))
     assert changes.entries == [entry(10, 30, opened_alert_at=THEN, resolved_alert_at=THEN)]
     assert changes.deleted == [known]
-    later = reconcile([known], gap(10, 30), lost_before=30)
+    later = reconcile([known], gap(10, 30), lost_before=THEN)
     assert later.entries == [replace(known, end=30, missing=20)]
 
 
@@ -185,20 +196,20 @@ def test_overlapping_entries_of_two_checks_at_the_same_time_are_put_right() -> N
     assert filled.entries == [entry(10, 25, resolved_at=NOW), entry(25, 40, resolved_at=NOW, first_start=20)]
 
 
-@given(spans, reports, st.none() | spans)
+@given(spans, reports, st.lists(st.tuples(st.sampled_from(["late", "starting", UNKNOWN]), spans), max_size=4))
 def test_every_missing_epoch_has_the_cause_that_its_reports_give(
-    missing: list[Interval], told: list[Report], presence: list[Interval] | None
+    missing: list[Interval], told: list[Report], otherwise: list[tuple[str, list[Interval]]]
 ) -> None:
-    """Epoch by epoch: the report that begins first, then the longest; else whether any collector was alive."""
+    """Epoch by epoch: the report that begins first, then the longest; else the first that is known otherwise."""
 
     def cause(epoch: int) -> str:
         about = [report for report in told if report.start <= epoch < report.end and report.cause != "suspect"]
         if about:
             return min(about, key=lambda report: (report.start, -report.end, report.cause)).cause
-        alive = presence is None or any(start <= epoch < end for start, end in presence)
-        return UNKNOWN if alive else NO_COLLECTOR
+        known = (cause for cause, spans in otherwise if any(start <= epoch < end for start, end in spans))
+        return next(known, UNKNOWN)
 
-    found = ledger.explain(missing, told, presence)
+    found = ledger.explain(missing, told, otherwise)
     given_causes = {epoch: gap.cause for gap in found for epoch in range(gap.start, gap.end)}
     assert given_causes == {epoch: cause(epoch) for start, end in missing for epoch in range(start, end)}
     assert found == sorted(found)

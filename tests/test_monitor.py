@@ -13,10 +13,12 @@ import pytest
 
 from depth import snapshot, tables
 from depth.alerts.delivery import Delivery
-from depth.alerts.open import AlertOptions
+from depth.alerts.options import AlertOptions
 from depth.alerts.symptoms import Audits
 from depth.capture import Incident
+from depth.catalog import DepthTable
 from depth.collector import Progress
+from depth.epochs import Grid
 from depth.errors import DepthError, StoreRefused, UsageError
 from depth.monitor import Monitor, Sights
 from depth.sinks import SpoolSink
@@ -28,6 +30,7 @@ from tests.live import until
 from tests.receivers import Receiver, receiving
 
 SYMBOL = "BTC/USDT"
+TABLE = DepthTable(ONE, SYMBOL, Grid())
 
 
 @pytest.fixture
@@ -73,14 +76,14 @@ class Scene:
             return self.used
 
         parts = (lambda _: self.progress, self.sink, self.shipper, self.dock.destination, used)
-        return Sights({SYMBOL: ONE}, 1, *parts)
+        return Sights([TABLE], *parts)
 
     async def look(self, seconds: float = 0) -> None:
         """Look at everything, some seconds later."""
         self.clock.now += seconds
         sights, store = self.sights, self.dock.store
         await self.monitor.look_at_spool(sights)
-        await self.monitor.look_at_table(sights, SYMBOL, self.monitor._boards.of_table(store, ONE, SYMBOL), self.audits)
+        await self.monitor.look_at_table(sights, TABLE, self.monitor._boards.of_table(store, ONE, SYMBOL), self.audits)
 
     async def store_seconds(self, start: int, end: int) -> None:
         """Let another collector store ``[start, end)`` after START."""

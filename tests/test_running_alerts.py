@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from depth import rowkey
-from depth.alerts.open import AlertOptions
+from depth.alerts.options import AlertOptions
 from depth.epochs import Grid
 from depth.errors import StoreRefused, TableMismatch, UnknownSymbol
 from depth.exchange.simulated import SyntheticSource
-from depth.running import Plan, run
+from depth.plan import Plan
+from depth.running import run
 from depth.storage.open import StoreOptions
 from tests.live import Exchange, until
 from tests.receivers import Receiver, receiving

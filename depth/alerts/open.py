@@ -1,37 +1,20 @@
-"""Choose the ways to people by what is set; apprise is imported for ALERT_URLS only (40 MB, over a second)."""
+"""Make what is set, and import no more than it needs: httpx takes 9 MB, apprise 40 MB and over a second."""
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from depth import tables
 from depth.alerts.base import Channel
 from depth.alerts.board import Board, Place
 from depth.alerts.cells import SpoolCells, StoredCells
 from depth.alerts.delivery import Dispatcher
-from depth.alerts.webhook import WebhookChannel
+from depth.alerts.options import AlertOptions
 from depth.storage.base import Store
 
-
-@dataclass(frozen=True, slots=True)
-class AlertOptions:
-    """Who is told, and who says it. The addresses are secrets.
-
-    Attributes:
-        environment: which installation speaks.
-        installation: begins the dedup keys: the same for every process that shares a store.
-        webhook_url: ALERT_WEBHOOK_URL.
-        webhook_secret: ALERT_WEBHOOK_SECRET.
-        chat_urls: ALERT_URLS.
-        heartbeat_url: HEARTBEAT_URL.
-    """
-
-    environment: str = ""
-    installation: str = ""
-    webhook_url: str | None = field(default=None, repr=False)
-    webhook_secret: str | None = field(default=None, repr=False)
-    chat_urls: str | None = field(default=None, repr=False)
-    heartbeat_url: str | None = field(default=None, repr=False)
+if TYPE_CHECKING:
+    from depth.alerts.outbound import Outbound
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +43,19 @@ class Boards:
         return Board(place, SpoolCells(store), self.dispatcher, clock=self.clock)
 
 
+def open_heartbeat(options: AlertOptions) -> "Outbound | None":
+    """Make the address that is asked while all is well; None where none is set.
+
+    Raises:
+        UsageError: an address that is none.
+    """
+    if not options.heartbeat_url:
+        return None
+    from depth.alerts.outbound import Outbound  # noqa: PLC0415
+
+    return Outbound(options.heartbeat_url, "HEARTBEAT_URL")
+
+
 def open_channels(options: AlertOptions) -> list[Channel]:
     """Make the channels; nothing is sent yet.
 
@@ -68,9 +64,11 @@ def open_channels(options: AlertOptions) -> list[Channel]:
     """
     channels: list[Channel] = []
     if options.webhook_url:
+        from depth.alerts.webhook import WebhookChannel  # noqa: PLC0415  # see the module's docstring
+
         channels.append(WebhookChannel(options.webhook_url, options.webhook_secret))
     if options.chat_urls:
-        from depth.alerts.chat import ChatChannel, split  # noqa: PLC0415  # see the module's docstring
+        from depth.alerts.chat import ChatChannel, split  # noqa: PLC0415
 
         urls = split(options.chat_urls)
         channels += [ChatChannel(url, f"ALERT_URLS, address {number}") for number, url in enumerate(urls, 1)]

@@ -10,7 +10,7 @@ from random import Random
 
 from depth.errors import ExchangeUnavailable, MalformedFrame
 from depth.events import Event, parse
-from depth.exchange.base import Feed, Market
+from depth.exchange.base import Feed, Market, Sockets
 from depth.exchange.retry import keep_trying
 from depth.exchange.transport import Transport, brief
 
@@ -99,6 +99,10 @@ class Socket:
             self.condemn("behind another socket")
         elif now >= self.retire_at:
             self.condemn("old")
+
+    def is_answering(self, now: float) -> bool:
+        """Say whether a frame came, or can still come, before the socket is called dead; `now` in monotonic seconds."""
+        return now - self.last_frame <= _SILENT_SECONDS + _LOOK_SECONDS + _ANSWER_SECONDS
 
     def restart_timers(self, now: float) -> None:
         """Forget what was measured before the process stood still; a probe under way is waited for anew."""
@@ -235,6 +239,12 @@ class SocketPool:
         if now - self._said >= _SAY_EVERY_SECONDS:
             self._said = now
             logger.warning("socket %s: %s; %d frames so far", socket.name, error, self.malformed)
+
+    def sockets(self) -> Sockets:
+        """See `Exchange.sockets`."""
+        now = time.monotonic()
+        answering = sum(socket.condemned is None and socket.is_answering(now) for socket in self._live.values())
+        return Sockets(self._connections, len(self._live), answering, self.reconnects)
 
     def is_behind(self, socket: Socket, now: float) -> bool:
         """Whether another socket delivered an event 5 s ago that this one, open then, still has not."""

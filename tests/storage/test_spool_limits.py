@@ -94,12 +94,21 @@ def test_disk_full_in_the_middle_of_an_append_takes_none_of_its_rows(
 
 def test_stats_tell_what_waits(open_spool: Opener) -> None:
     spool = open_spool()
-    assert (spool.stats().count, spool.stats().oldest_epoch) == (0, None)
+    assert (spool.stats().count, spool.stats().oldest) == (0, {})
     append(spool, 1_768_054_365, 1_768_054_366)
     spool.append(B, [(f"{T}_collectors", Record("incident#1", {"value": "{}"}))], {})
     stats = spool.stats()
-    assert (stats.count, stats.oldest_epoch, stats.waiting) == (3, 1_768_054_365, {B: 3})
+    assert (stats.count, stats.oldest, stats.waiting) == (3, {T: 1_768_054_365}, {B: 3})
     assert 0 < stats.used_bytes < MEGABYTES
+
+
+def test_the_file_has_one_id(open_spool: Opener, tmp_path: Path) -> None:
+    """Whoever opens it, whenever; another file has another."""
+    first = open_spool("gone")
+    spool = first.stats().spool
+    first.close()
+    assert open_spool("me").stats().spool == open_spool("another").stats().spool == spool
+    assert open_spool(at=tmp_path / "elsewhere.db").stats().spool != spool
 
 
 def test_another_process_reads_how_far_every_collector_is(
