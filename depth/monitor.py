@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from depth import freshness
 from depth.alerts import symptoms
@@ -27,9 +26,6 @@ from depth.errors import DepthError, TerminalError
 from depth.shipping import Destination, Shipper
 from depth.sinks import SpoolSink
 from depth.storage.sqlite import SqliteStore
-
-if TYPE_CHECKING:
-    from depth.alerts.outbound import Outbound
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +99,7 @@ class Monitor:
                 audits = Audits(table.grid.interval)
                 loops.append(_every(_LOOK_SECONDS, partial(self.look_at_table, sights, table, board, audits)))
         if self._heartbeat is not None:
-            loops.append(_every(_HEARTBEAT_SECONDS, partial(self.beat, self._heartbeat, sights)))
+            loops.append(_every(_HEARTBEAT_SECONDS, partial(self.beat, sights)))
         return loops
 
     async def look_at_spool(self, sights: Sights) -> None:
@@ -133,19 +129,19 @@ class Monitor:
             seen = None  # a run that has just begun is given the minute that a row may take
         await board.report("stale", seen)
 
-    async def beat(self, heartbeat: "Outbound", sights: Sights) -> None:
-        """Let the watchdog outside know that all is well, if it is."""
+    async def beat(self, sights: Sights) -> None:
+        """Let the watchdog outside know that all is well, if it is and there is one."""
         now = self._clock()
         late = [
             table.symbol
             for table in sights.tables
             if now - self._stored.get(table.symbol, 0) - table.grid.interval >= LATE_SECONDS
         ]
-        if late:
-            logger.debug("no heartbeat: %s is late", ", ".join(late))
+        if late or self._heartbeat is None:
+            logger.debug("no heartbeat, late: %s", ", ".join(late))
             return
         try:
-            await heartbeat.request("GET")
+            await self._heartbeat.request("GET")
             self._heard = True
         except DepthError as error:
             logger.log(logging.DEBUG if not self._heard else logging.WARNING, "%s", error)

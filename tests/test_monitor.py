@@ -297,33 +297,29 @@ async def test_a_dead_receiver_gets_what_it_missed_once(scene: Scene, receiver: 
 async def test_the_heartbeat_beats_while_every_symbol_is_stored(dock: Dock, receiver: Receiver) -> None:
     """And stops with the rows: that is what the watchdog outside waits for. No channel is needed for it."""
     async with begun(dock, heartbeat_url=receiver.url) as scene:
-        beat = scene.monitor._heartbeat
-        assert beat is not None
-        await scene.monitor.beat(beat, scene.sights)
+        await scene.monitor.beat(scene.sights)
         assert receiver.got == []  # nothing is known yet
         await scene.store_seconds(0, 100)
         for _ in range(3):
             await scene.look()
-            await scene.monitor.beat(beat, scene.sights)
+            await scene.monitor.beat(scene.sights)
         assert [got.method for got in receiver.got] == ["GET"] * 3
         await scene.look(70)
-        await scene.monitor.beat(beat, scene.sights)
+        await scene.monitor.beat(scene.sights)
         assert len(receiver.got) == 3
         await scene.store_seconds(100, 165)
         await scene.look()
-        await scene.monitor.beat(beat, scene.sights)
+        await scene.monitor.beat(scene.sights)
         assert len(receiver.got) == 4
 
 
 async def test_a_store_that_is_away_stops_the_heartbeat(dock: Dock, receiver: Receiver) -> None:
     """What was known a minute ago does not count."""
     async with begun(dock, heartbeat_url=receiver.url) as scene:
-        beat = scene.monitor._heartbeat
-        assert beat is not None
         await scene.store_seconds(0, 100)
         await scene.look()
         scene.clock.now += 61
-        await scene.monitor.beat(beat, scene.sights)
+        await scene.monitor.beat(scene.sights)
         assert receiver.got == []
 
 
@@ -332,13 +328,11 @@ async def test_a_dead_watchdog_is_said_once_while_it_lasts(
 ) -> None:
     caplog.set_level(logging.WARNING)
     async with begun(dock, heartbeat_url=receiver.url) as scene:
-        beat = scene.monitor._heartbeat
-        assert beat is not None
         await scene.store_seconds(0, 100)
         await scene.look()
         for status in (500, 500, 200, 404):
             receiver.status = status
-            await scene.monitor.beat(beat, scene.sights)
+            await scene.monitor.beat(scene.sights)
     assert caplog.messages == [
         "HEARTBEAT_URL answers HTTP 500",
         "HEARTBEAT_URL answers HTTP 404: see whether the address is still valid",
