@@ -205,7 +205,7 @@ async def test_a_refusal_is_told_at_once_with_what_to_do(scene: Scene, receiver:
     await scene.monitor.look_at_spool(scene.sights)
     assert receiver.events == ["refused.opened"]
     assert receiver.got[0].json["text"] == (
-        f"here/memory: BTC/USDT: a person must act, nothing is stored: no right to write {ONE}: ask somebody"
+        f"here/memory: BTC/USDT: a person must act: no right to write {ONE}: ask somebody"
     )
     await ship(scene)
     await scene.monitor.look_at_spool(scene.sights)

@@ -69,7 +69,7 @@ async def test_a_table_of_another_grid_is_told_once_until_a_run_stores_again(
             await run(replace(plan, grid=Grid(steps=20)), asyncio.Event())
     assert receiver.events == ["refused.opened"]
     [told] = receiver.got
-    assert told.json["text"].startswith("here/sqlite: BTC/USDT: a person must act, nothing is stored: table ")
+    assert told.json["text"].startswith("here/sqlite: BTC/USDT: a person must act: table ")
     assert told.json["cause"].endswith("start a new table with --table-suffix")
 
     stop = asyncio.Event()

@@ -47,8 +47,8 @@ _WORDING: Mapping[Condition, _Wording] = {
         "the spool takes rows again; it took none since {start}",
     ),
     "refused": _Wording(
-        "a person must act, nothing is stored: {cause}",
-        "rows are stored again; that was refused since {start}",
+        "a person must act: {cause}",
+        "rows are stored again; a person had to act since {start}",
     ),
 }
 
