@@ -119,14 +119,10 @@ class Attendance:
 
     def _holders(self) -> list[Presence]:
         """Leave out runs whose spool another one has used since: it has adopted what they left."""
-        heirs: dict[str, Presence] = {}
-        for each in sorted(self.presences, key=attrgetter("seen_at")):
-            if each.spool:
-                heirs[each.spool] = each
+        by_time = sorted(self.presences, key=attrgetter("seen_at"))
+        heirs = {each.spool: each for each in by_time if each.spool}
         return [
-            each
-            for each in self.presences
-            if not each.spool or heirs[each.spool].seen_at < each.seen_at + _ADOPTED_SECONDS
+            each for each in self.presences if heirs.get(each.spool, each).seen_at < each.seen_at + _ADOPTED_SECONDS
         ]
 
     def _on_grid(self, start: int, end: int) -> Interval:

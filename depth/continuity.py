@@ -164,8 +164,7 @@ async def verify(store: Store, table: DepthTable, check: Check) -> Continuity:
 
     kept = gaps.merge([(horizon, settled), *again])
     causes = attendance.causes(known)
-    checked = gaps.subtract(gaps.intersect(asked, kept), pending)
-    look = Look(checked, interval, check.now, attendance.lost_before, ends)
+    look = Look(gaps.intersect(asked, kept), interval, check.now, attendance.lost_before, ends)
     changes = ledger.reconcile(known, look, ledger.explain(gaps.intersect(missing, kept), reports, causes))
     await accounts.write(changes, ledger.suspicions(entries, reports, check.now))
 
