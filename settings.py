@@ -3,10 +3,10 @@
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from depth.alerts.options import AlertOptions
@@ -68,8 +68,16 @@ class Settings(BaseSettings):
     alert_urls: SecretStr | None = Field(None, description="chats, pagers and mail as apprise names them")
     heartbeat_url: SecretStr | None = Field(None, description="http(s) address asked each minute while all is well")
     collector_group: str | None = Field(None, description="collectors that stand in for each other; the host name")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what is logged")
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = Field(
+        "INFO", description="what is logged"
+    )
     log_format: Literal["text", "json"] = Field("text", description="json: one object a line, as Cloud Logging reads")
+
+    @model_validator(mode="after")
+    def _files_of_their_own(self) -> Self:
+        if self.spool_path == self.sqlite_path:
+            raise ValueError(f"SPOOL_PATH and SQLITE_PATH name the same file {self.spool_path}: give each its own")
+        return self
 
     def store(self, backend: str | None = None) -> StoreOptions:
         """Say where rows are stored: in `backend` where an option names one, else as the environment says."""

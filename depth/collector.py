@@ -23,9 +23,14 @@ logger = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 0.25
 _STATUS_SECONDS = 60.0
+_FIRST_EVENT_SECONDS = 10.0
 _SILENT_SECONDS = 5.0
 
 T = TypeVar("T")
+
+
+async def _nothing() -> None:
+    pass
 
 
 class Sink(Protocol):
@@ -93,12 +98,15 @@ class Collector:
         self._heard: dict[str, float] = {}
         self._asked_to_wait_until = 0.0
 
-    async def run(self, symbols: Sequence[str], stop: asyncio.Event) -> Outcome:
+    async def run(
+        self, symbols: Sequence[str], stop: asyncio.Event, begin: Callable[[], Awaitable[None]] = _nothing
+    ) -> Outcome:
         """Collect until told to stop.
 
         Args:
             symbols: ``BASE/QUOTE``.
             stop: set by whoever ends the run; rows captured until then are handed to the sink.
+            begin: called before the first row, once the exchange is known to have the markets.
 
         Returns:
             What the run did.
@@ -112,6 +120,7 @@ class Collector:
             await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if loading.done():
                 markets = loading.result()
+                await begin()
                 self._prepare(markets)
                 await self._work(markets, stopping)
         finally:
@@ -258,14 +267,23 @@ class Collector:
         return await keep_trying(noting, what)
 
     async def _ask_status(self, market: Market) -> None:
-        """Find out whether a long silence is a halt of the market."""
+        """Find out whether a long silence, or one from the start on, is a halt of the market."""
+        capture = self._captures[market.id]
+        await asyncio.sleep(_FIRST_EVENT_SECONDS)
+        if not capture.counts.events:
+            await self._is_halted(market)
+            why = "the exchange says that it does not trade" if capture.halted else "see BINANCE_WS_URL if this lasts"
+            logger.warning("%s: no event within %.0f s: %s", market.symbol, _FIRST_EVENT_SECONDS, why)
         while True:
             await asyncio.sleep(_STATUS_SECONDS)
             if time.monotonic() - self._heard[market.id] > QUIET_LIMIT_MS / 1000:
-                try:
-                    self._captures[market.id].halted |= not await self._exchange.trading(market.symbol)
-                except (ExchangeUnavailable, TerminalError) as error:
-                    logger.warning("%s: silent, and its status cannot be read: %s", market.symbol, error)
+                await self._is_halted(market)
+
+    async def _is_halted(self, market: Market) -> None:
+        try:
+            self._captures[market.id].halted |= not await self._exchange.trading(market.symbol)
+        except (ExchangeUnavailable, TerminalError) as error:
+            logger.warning("%s: silent, and its status cannot be read: %s", market.symbol, error)
 
     async def _hand_over(self) -> None:
         while True:

@@ -20,7 +20,7 @@ from depth.alerts.delivery import Delivery, Notify
 from depth.catalog import DepthTable
 from depth.collector import Collector
 from depth.command import INTERRUPTED
-from depth.errors import DepthError, TerminalError, TransientError
+from depth.errors import CaptureStalled, DepthError, TerminalError, TransientError
 from depth.monitor import Monitor, Sights
 from depth.outcome import Outcome
 from depth.plan import Plan
@@ -117,7 +117,8 @@ async def run(
 
     Raises:
         TerminalError: a person must act; its text says what to do. People were told.
-        CaptureStalled: nothing was captured for 120 s; what was is spooled, and shipped where the store took it.
+        CaptureStalled: nothing was captured for 120 s, or in the whole duration; what was is spooled, and shipped
+            where the store took it.
     """
     monitor = Monitor(plan.alerts, plan.spool_path, plan.symbols, send)
     try:
@@ -134,6 +135,7 @@ async def _run(plan: Plan, stop: asyncio.Event, upload: Upload, monitor: Monitor
     from depth.exchange.binance import Binance  # noqa: PLC0415  # ccxt: 45 MB, half a second; flow files stay light
 
     freeze_imports()
+    began = time.monotonic()
     collector = f"{socket.gethostname()}-{int(time.time())}-{os.getpid()}-{secrets.token_hex(2)}"
     exchange = Binance(plan.rest_url, plan.ws_url, plan.connections)
     timer = [_after(plan.duration, stop)] if plan.duration and not plan.relay else []
@@ -157,11 +159,13 @@ async def _run(plan: Plan, stop: asyncio.Event, upload: Upload, monitor: Monitor
                     beside += monitor.watch(ready.sights(names, capture, sink))
                     if plan.relay:
                         beside.append(_hand_over(plan.duration, relays, stop))
-                    outcome = await ready.beside_shipping(capture.run(plan.symbols, stop), beside)
+                    outcome = await ready.beside_shipping(capture.run(plan.symbols, stop, ready.prepare), beside)
                 outcome.waiting = ready.waiting
     finally:
         await exchange.close()
     watchdog.check(outcome)
+    if plan.duration and time.monotonic() - began >= plan.duration and not any(part.rows for part in outcome.symbols):
+        raise CaptureStalled(plan.duration)
     return outcome
 
 
@@ -273,6 +277,15 @@ class _Spooling:
                 shipping.result()
             return await capturing
 
+    async def prepare(self) -> None:
+        """Make the tables, or see that they are this run's; a store that is away is no reason to wait."""
+        try:
+            async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
+                await self._destination.prepare()
+        except (TimeoutError, TransientError) as error:
+            said = str(error) or f"the {self._destination.store.backend} store gave no answer in time"
+            logger.warning("%s; capture begins all the same, rows wait in the spool", said)
+
     async def finish(self) -> None:
         """Give the last rows a moment to reach the store; what does not waits in the spool."""
         try:
@@ -292,12 +305,6 @@ async def _spooling(
     spooling = _Spooling(plan, collector, destination, upload)
     try:
         await spooling.call(spooling.spool.open)
-        try:
-            async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
-                await destination.prepare()
-        except (TimeoutError, TransientError) as error:
-            said = str(error) or "the store does not answer yet"
-            logger.warning("%s; capture begins all the same, rows wait in the spool", said)
         yield spooling
         await spooling.finish()
     finally:

@@ -129,6 +129,15 @@ def test_who_is_told_is_a_secret_wherever_it_is_shown(monkeypatch: pytest.Monkey
     assert plan.alerts.heartbeat_url == "https://s3cr3t/HEARTBEAT_URL"
 
 
+def test_what_is_wrong_between_two_settings_says_no_third(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Least of all a secret."""
+    monkeypatch.setenv("SPOOL_PATH", "data/depth.db")
+    monkeypatch.setenv("ALERT_WEBHOOK_URL", "https://s3cr3t/")
+    with pytest.raises(UsageError, match=r"^SPOOL_PATH and SQLITE_PATH name the same file") as refused:
+        settings.load()
+    assert "s3cr3t" not in str(refused.value)
+
+
 def test_an_installation_is_told_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the group and the backend; what several machines share in a Bigtable has one name for all of them."""
     monkeypatch.setenv("COLLECTOR_GROUP", "vm-1")
