@@ -162,7 +162,8 @@ async def verify(store: Store, table: DepthTable, check: Check) -> Continuity:
     pending = gaps.subtract(gaps.intersect(missing, attendance.pending(reports)), gaps.merge(again))
     missing = gaps.subtract(missing, pending)
 
-    kept = gaps.merge([(horizon, settled), *again])
+    # Whoever asks for the time before the first row gets an answer; the ledger, which is checked for ever, none.
+    kept = gaps.merge([*([] if began is None else [(max(began, horizon), settled)]), *again])
     causes = attendance.causes(known)
     look = Look(gaps.intersect(asked, kept), interval, check.now, attendance.lost_before, ends)
     changes = ledger.reconcile(known, look, ledger.explain(gaps.intersect(missing, kept), reports, causes))
