@@ -213,6 +213,15 @@ async def test_an_unknown_symbol_ends_a_run_before_anything_is_captured(plan: Pl
         await run(replace(plan, symbols=("BTC/USDT", "FOO/USDT")), asyncio.Event())
     assert waiting(plan) == []
     assert list(plan.spool_path.parent.glob("*.lock")) == []
+    assert not plan.store.sqlite_path.exists()  # no table is begun for a market that may be mistyped
+
+
+async def test_a_duration_without_a_row_is_a_failure(plan: Plan, exchange: Exchange) -> None:
+    """Nobody takes an empty run for a good one; no table is begun either."""
+    exchange.faults.rest_status(503, seconds=60)
+    with pytest.raises(CaptureStalled, match="nothing was captured for 1 s"):
+        await run(replace(plan, duration=1), asyncio.Event())
+    assert not plan.store.sqlite_path.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,17 +1,24 @@
 """The spool at its ends: its limit, a full disk, a file that is none; and what it tells of itself."""
 
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from depth.alerts.board import Board, Place
+from depth.alerts.cells import SpoolCells
+from depth.alerts.conditions import Bad, Good
+from depth.alerts.delivery import Dispatcher
 from depth.errors import SpoolFull, StoreRefused
 from depth.record import Record
 from depth.storage import spool as spool_module
 from depth.storage.spool import Spool
 from depth.storage.spool_state import SpoolState, read_state
+from depth.storage.sqlite import SqliteStore
+from tests.alerts.fakes import FakeChannel
 from tests.spooling import B, T, append, append_until_full, epochs, ship, ship_all
 
 MEGABYTES = 2**20
@@ -162,3 +169,20 @@ def test_there_is_no_state_before_the_first_collector(spool_path: Path) -> None:
     with pytest.raises(StoreRefused, match="start the collector"):
         read_state(spool_path)
     assert not spool_path.parent.exists()
+
+
+async def test_a_disk_that_is_full_to_the_last_byte_is_told_of_once(small_disk: Path, fill: Callable[[], None]) -> None:
+    """By each process: what was told is kept in memory where it cannot be kept in the file."""
+    store = SqliteStore(small_disk / "spool.db")
+    cells = SpoolCells(store)
+    channel = FakeChannel()
+    board = Board(Place("BTC/USDT", "BTC/USDT", "here", "here"), cells, Dispatcher([channel]))
+    await board.report("spool-full", Good(1))
+    fill()
+    now = int(time.time())
+    for _ in range(3):
+        await board.report("spool-full", Bad(now, now, "no room"))
+    assert channel.events == ["spool-full.opened"]
+    await board.report("spool-full", Good(now + 60))
+    assert channel.events == ["spool-full.opened", "spool-full.resolved"]
+    await store.close()
