@@ -89,7 +89,7 @@ class Continuity:
         gaps: of the window, sorted.
         opened: gaps that the ledger did not know.
         resolved: gaps whose rows have come.
-        open: every gap that is open now, of the window or not.
+        open: every gap that is missing now, of the window or not, lost ones too.
         due: messages to send; once sent, `mark` them.
         recent: coverage of the last 24 h, 7 d and 30 d, as the ledger has it.
     """

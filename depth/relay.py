@@ -50,7 +50,7 @@ class Relay:
     async def farewell(self) -> None:
         """Say what this run leaves in its spool, and that it brings no more; if that fails the last beacon stays."""
         try:
-            leaving = msgspec.structs.replace(await self._myself(), state="unchained")
+            leaving = msgspec.structs.replace(await self._myself(), state="stopped")
             await self._store.write(self._table, [presence.encode(leaving)])
         except DepthError as error:
             logger.debug("the end of this run is not written: %s", error)

@@ -131,16 +131,15 @@ async def _verify(
 def _print(found: list[Continuity]) -> None:
     """Show a person what was found; 80 columns hold it."""
     table = Table("symbol", "from (UTC)", "to (UTC)", box=None, pad_edge=False)
-    for heading in ("missing", "coverage"):
-        table.add_column(heading, justify="right")
-    table.add_column("cause")
+    table.add_column("missing", justify="right")
+    table.add_column("coverage, cause")
     for each in found:
         share = "-" if each.coverage.share is None else f"{each.coverage.share:.3%}"
         table.add_row(each.table.symbol, *_times(*each.window), str(each.coverage.missing), share)
-        if each.pending:
-            table.add_row("  pending", "", "", "", "", f"{each.pending} not stored yet")
         for start, end, cause in each.gaps:
-            table.add_row("  gap", *_times(start, end), str((end - start) // each.table.grid.interval), "", cause)
+            table.add_row("  gap", *_times(start, end), str((end - start) // each.table.grid.interval), cause)
+        if each.pending:
+            table.add_row("  pending", "", "", str(each.pending), "not stored yet")
     Console().print(table)
 
 

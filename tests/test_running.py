@@ -125,7 +125,7 @@ async def test_a_run_says_last_what_it_leaves_behind(plan: Plan) -> None:
     began = time.time()
     await run_until(plan, lambda: len(stored(plan)) >= 3)
     [last] = await presences(plan)
-    assert (last.state, last.oldest_spooled, last.spool_count) == ("unchained", None, 0)
+    assert (last.state, last.oldest_spooled, last.spool_count) == ("stopped", None, 0)
     assert last.began is not None
     assert int(began) <= last.began < last.seen_at <= time.time()
     assert last.last_epoch == last.captured_epoch == stored(plan)[-1]
