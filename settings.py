@@ -63,6 +63,8 @@ class Settings(BaseSettings):
         None, gt=0, le=3600, description="seconds between uploads; 10 under Prefect, 1 without it"
     )
     collector_group: str | None = Field(None, description="collectors that stand in for each other; the host name")
+    metrics_host: str = Field("127.0.0.1", description="address that Prometheus metrics are served on")
+    metrics_port: int = Field(9640, ge=0, le=65_526, description="the first of ten ports for them; 0 for none")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what is logged")
     log_format: Literal["text", "json"] = Field("text", description="json: one object a line, as Cloud Logging reads")
 
@@ -102,6 +104,8 @@ class Settings(BaseSettings):
             replicas=options.replicas,
             group=self.collector_group or socket.gethostname(),
             scheduled=scheduled,
+            metrics_host=self.metrics_host,
+            metrics_port=self.metrics_port or None,
         )
 
 

@@ -47,11 +47,13 @@ class Progress:
         chained: the next event can prove a row.
         first_epoch: first second captured, None before.
         captured_epoch: last second captured, None before.
+        lag_seconds: from the exchange's time of the last event to its receipt, by the local clock; None before.
     """
 
     chained: bool = False
     first_epoch: int | None = None
     captured_epoch: int | None = None
+    lag_seconds: float | None = None
 
 
 class Collector:
@@ -86,6 +88,7 @@ class Collector:
         self._captured = asyncio.Event()
         self._latency = Latency()
         self._heard: dict[str, float] = {}
+        self._lags: dict[str, float] = {}  # by symbol
         self._asked_to_wait_until = 0.0
 
     async def run(self, symbols: Sequence[str], stop: asyncio.Event) -> Outcome:
@@ -113,12 +116,13 @@ class Collector:
             for task in (loading, stopping):
                 task.cancel()
             await asyncio.gather(loading, stopping, return_exceptions=True)
-        return self._outcome()
+        return self.outcome()
 
     def progress(self, symbol: str) -> Progress:
         """Say how far a symbol is; nothing before its market is loaded."""
         chained = any(capture.symbol == symbol and capture.chained for capture in self._captures.values())
-        return Progress(chained, *self._epochs.get(symbol, ()))
+        first, last = self._epochs.get(symbol, (None, None))
+        return Progress(chained, first, last, self._lags.get(symbol))
 
     @property
     def captured(self) -> int:
@@ -157,6 +161,7 @@ class Collector:
         """See `Feed.delivered`."""
         capture = self._captures[event.market]
         self._heard[event.market] = now
+        self._lags[capture.symbol] = received - event.time / 1000
         capture.delivered(socket, event, received, now)
         self._after(capture, now)
 
@@ -280,8 +285,10 @@ class Collector:
             for row in rows:
                 first, _ = self._epochs.get(row.symbol, (row.epoch, row.epoch))
                 self._epochs[row.symbol] = first, row.epoch
-            self._latency.seconds.extend(durable - row.epoch for row in rows)
+            for row in rows:
+                self._latency.add(durable - row.epoch)
 
-    def _outcome(self) -> Outcome:
+    def outcome(self) -> Outcome:
+        """Sum up what the run has done so far; of its rows, those that were handed to the sink."""
         parts = [summarise(capture, self._incidents[capture.symbol].values()) for capture in self._captures.values()]
         return Outcome(self._collector, parts, self._latency, self._exchange.malformed)

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from depth import tables
 from depth.collector import Collector
 from depth.command import INTERRUPTED
 from depth.errors import DepthError, TransientError
+from depth.exchange.base import Exchange
 from depth.outcome import Outcome
 from depth.plan import Plan
 from depth.presence import Presence
@@ -133,10 +134,11 @@ async def run(
                     capture = Collector(exchange, plan.grid, collector, sink)
                     watchdog = Watchdog(capture, notifier or Notifier(), plan.stall_seconds)
                     relays = ready.relays(names, capture)
-                    beside = [watchdog.run(stop), *(relay.beacon() for relay in relays)]
-                    if plan.relay:
-                        beside.append(_hand_over(plan.duration, relays, stop))
-                    outcome = await ready.beside_shipping(capture.run(plan.symbols, stop), beside)
+                    async with ready.metrics(exchange, capture, sink, names):
+                        beside = [watchdog.run(stop), *(relay.beacon() for relay in relays)]
+                        if plan.relay:
+                            beside.append(_hand_over(plan.duration, relays, stop))
+                        outcome = await ready.beside_shipping(capture.run(plan.symbols, stop), beside)
                 outcome.waiting = ready.waiting
     finally:
         await exchange.close()
@@ -226,6 +228,27 @@ class _Spooling:
 
         store, replicas = self._destination.store, self._plan.replicas
         return [Relay(store, table, replicas, myself(symbol, table)) for symbol, table in names.items()]
+
+    def metrics(
+        self, exchange: Exchange, collector: Collector, sink: SpoolSink, names: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[None]:
+        """Serve what this run says of itself, while the block lasts."""
+        if self._plan.metrics_port is None:
+            return nullcontext()
+        from depth.metrics import Reading, serving  # noqa: PLC0415  # where nobody asks, nothing is loaded
+
+        reading = Reading(
+            name=self._collector,
+            tables=names,
+            exchange=exchange,
+            collector=collector,
+            sink=sink,
+            destination=self._destination,
+            stats=lambda: self.call(self.spool.stats),
+            spool_limit_bytes=self._plan.spool_limit_bytes,
+            clock=time.time,
+        )
+        return serving(self._plan.metrics_host, self._plan.metrics_port, reading.families)
 
     async def beside_shipping(
         self, capture: Awaitable[Outcome], beside: Iterable[Coroutine[object, object, None]]
