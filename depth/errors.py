@@ -5,10 +5,12 @@
     │   ├── ExchangeUnavailable    no route, 5xx, time-out, rate limit (with `retry_after`)
     │   ├── CaptureStalled         nothing was captured for too long; the run ends and may be begun anew
     │   ├── StoreUnavailable       the store did not answer, or not in time
-    │   └── SpoolFull              the spool takes no more rows
+    │   ├── SpoolFull              the spool takes no more rows
+    │   └── ChannelUnavailable     who is to be alerted does not answer
     ├── TerminalError              a person must act; never retried (exit 1)
     │   ├── AccessRefused          HTTP 451 or 403: this machine may not read the market
     │   ├── StoreRefused           permission, missing table, corrupt file
+    │   ├── ChannelRefused         who is to be alerted says no
     │   └── UsageError             a wrong setting or option (exit 2)
     │       ├── UnknownSymbol      the exchange has no such spot market
     │       └── TableMismatch      the table belongs to another source, step, steps or interval
@@ -19,7 +21,7 @@
 The message of each is one line: what happened, then the remedy.
 """
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 class DepthError(Exception):
@@ -80,6 +82,10 @@ class SpoolFull(TransientError):
     """The spool takes no more rows; those given stay with the caller."""
 
 
+class ChannelUnavailable(TransientError):
+    """A message did not get through to a webhook or chat; its text names the setting and never the address."""
+
+
 class TerminalError(DepthError):
     """Will not pass by itself; the text says who must do what."""
 
@@ -121,6 +127,19 @@ class StoreRefused(TerminalError):
         """Say what failed, and by which code."""
         super().__init__(what)
         self.code = code
+
+
+class ChannelRefused(TerminalError):
+    """A webhook or chat does not want the message; its text names the setting and never the address.
+
+    Attributes:
+        status: HTTP status of its answer, None where it was not asked.
+    """
+
+    def __init__(self, what: str, status: int | None = None) -> None:
+        """Say what was refused, and by which status."""
+        super().__init__(what)
+        self.status = status
 
 
 class UsageError(TerminalError):
@@ -168,3 +187,15 @@ class MalformedFrame(DataError):
 
 class MalformedRow(DataError):
     """A stored row that cannot be read back."""
+
+
+class Trouble(NamedTuple):
+    """Something that has been failing for a while.
+
+    Attributes:
+        since: UTC second of its first failure.
+        error: the last one.
+    """
+
+    since: int
+    error: Exception

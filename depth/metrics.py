@@ -116,9 +116,9 @@ class Reading:
         yield GaugeMetricFamily("depth_rows_held", "Rows in memory that the spool has not taken.", self.sink.held)
 
     def _spooled(self, stats: SpoolStats) -> Iterator[Metric]:
-        age = 0.0 if stats.oldest_epoch is None else max(0.0, self.clock() - stats.oldest_epoch)
+        age = max((self.clock() - epoch for epoch in stats.oldest.values()), default=0.0)
         yield GaugeMetricFamily("depth_spool_rows", "Rows that wait in the spool.", stats.count)
-        yield GaugeMetricFamily("depth_spool_age_seconds", "Age of the oldest row that waits.", age)
+        yield GaugeMetricFamily("depth_spool_age_seconds", "Age of the oldest row that waits.", max(age, 0.0))
         yield GaugeMetricFamily("depth_spool_bytes", "Bytes of the spool file in use.", stats.used_bytes)
         yield GaugeMetricFamily("depth_spool_limit_bytes", "Limit of the spool file.", self.spool_limit_bytes)
 

@@ -1,8 +1,9 @@
 """What one run of the collector is to do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from depth.alerts.options import AlertOptions
 from depth.epochs import Grid
 from depth.storage.open import StoreOptions
 
@@ -31,6 +32,7 @@ class Plan:
         metrics_host: address that metrics are served on.
         metrics_port: the first of ten ports for them, None for no metrics.
         stall_seconds: a run that captures nothing for so long ends itself.
+        alerts: who is told what goes wrong.
     """
 
     symbols: tuple[str, ...]
@@ -52,3 +54,4 @@ class Plan:
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None
     stall_seconds: float = 120.0
+    alerts: AlertOptions = field(default_factory=AlertOptions)

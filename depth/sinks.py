@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from depth import rowkey, snapshot, tables
 from depth.capture import Incident
-from depth.errors import DepthError
+from depth.errors import DepthError, Trouble
 from depth.incidents import Report
 from depth.record import Record
 from depth.snapshot import Snapshot
@@ -45,6 +45,7 @@ class SpoolSink:
 
     Attributes:
         dropped: symbol to the number of rows that fell out of memory, and are lost.
+        trouble: why the spool takes nothing, None while it does.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class SpoolSink:
             depth_tables: symbol to table.
             collector: id of this run.
         """
+        self.trouble: Trouble | None = None
         self._spool = spool
         self._thread = thread
         self._backend = backend
@@ -103,8 +105,10 @@ class SpoolSink:
                 self._thread, self._spool.append, self._backend, batch, dict(self._captured)
             )
         except DepthError as error:
+            self.trouble = Trouble(int(time.time()) if self.trouble is None else self.trouble.since, error)
             self._hold(error)
             return
+        self.trouble = None
         for _ in rows:
             self._held.popleft()
         self._reports.clear()

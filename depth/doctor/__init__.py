@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from depth.doctor import exchange, orchestration, spool, storage
+from depth.doctor import alerting, exchange, orchestration, spool, storage
 from depth.doctor.finding import Finding
 from depth.plan import Plan
 
@@ -17,6 +17,10 @@ async def diagnose(plan: Plan) -> Sequence[Finding]:
         A line for each check, in a fixed order; those that could not be made say so.
     """
     groups = await asyncio.gather(
-        exchange.check(plan), storage.check(plan), asyncio.to_thread(spool.check, plan), orchestration.check()
+        exchange.check(plan),
+        storage.check(plan),
+        asyncio.to_thread(spool.check, plan),
+        orchestration.check(),
+        alerting.check(plan.alerts),
     )
     return [finding for group in groups for finding in group]

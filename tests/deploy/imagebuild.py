@@ -1,7 +1,8 @@
 """A Dockerfile, built without Docker: its steps, in order, each in a root file system of its own.
 
 What stands in for the base image is Debian's own minimal system, made by debootstrap, with a CPython of the right
-version under /usr/local, as in the official image. A step runs there by chroot; of this machine it has the network alone.
+version under /usr/local, as in the official image. A step runs there by chroot; of this machine it has
+the network alone.
 """
 
 import json
