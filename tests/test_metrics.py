@@ -21,11 +21,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
 from depth import metrics
-from depth.epochs import Grid
 from depth.exchange.simulated import SyntheticSource
 from depth.plan import Plan
 from depth.running import run
-from depth.storage.open import StoreOptions
+from tests import plans
 from tests.commands import ROOT
 from tests.live import Exchange
 
@@ -131,19 +130,7 @@ async def exchange() -> AsyncIterator[Exchange]:
 @asynccontextmanager
 async def collecting(exchange: Exchange, folder: Path) -> AsyncIterator[Plan]:
     """Run a collector; its metrics are on the port of the plan."""
-    plan = Plan(
-        symbols=("BTC/USDT",),
-        grid=Grid(),
-        rest_url=exchange.rest_url,
-        ws_url=exchange.ws_url,
-        connections=2,
-        store=StoreOptions("sqlite", folder / "depth.db"),
-        spool_path=folder / "spool.db",
-        spool_limit_bytes=2**30,
-        flush_seconds=0.2,
-        group="here",
-        metrics_port=free_ports(10),
-    )
+    plan = replace(plans.plan(exchange.rest_url, exchange.ws_url, folder), metrics_port=free_ports(10))
     stop = asyncio.Event()
     running = asyncio.create_task(run(plan, stop))
     try:
@@ -184,7 +171,7 @@ async def test_a_run_tells_what_it_does(exchange: Exchange, tmp_path: Path) -> N
     assert value(text, "depth_anchors_total", symbol="BTC/USDT") == 1
     assert value(text, "depth_epochs_missing_total", symbol="BTC/USDT", cause="disconnect") == 0
     assert -1 < value(text, "depth_event_lag_seconds", symbol="BTC/USDT") < 5
-    assert value(text, "depth_spool_limit_bytes") == 2**30
+    assert value(text, "depth_spool_limit_bytes") == 512 * 2**20
     assert value(text, "depth_spool_bytes") > 0
     assert value(text, "process_resident_memory_bytes") > 0
     assert complaints(text) == ""

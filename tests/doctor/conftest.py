@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from depth.doctor import Finding
-from depth.epochs import Grid
 from depth.exchange.simulated import Handle, Options, SyntheticSource, threaded
 from depth.plan import Plan
-from depth.storage.open import StoreOptions
+from tests import plans
 
 
 @pytest.fixture(scope="session")
@@ -22,18 +21,7 @@ def well_exchange() -> Iterator[Handle]:
 @pytest.fixture
 def plan(well_exchange: Handle, tmp_path: Path) -> Plan:
     """BTC/USDT from that exchange into a folder of the test's own."""
-    return Plan(
-        symbols=("BTC/USDT",),
-        grid=Grid(),
-        rest_url=well_exchange.rest_url,
-        ws_url=well_exchange.ws_url,
-        connections=2,
-        store=StoreOptions("sqlite", tmp_path / "depth.db"),
-        spool_path=tmp_path / "spool.db",
-        spool_limit_bytes=512 * 2**20,
-        flush_seconds=1,
-        group="here",
-    )
+    return plans.plan(well_exchange.rest_url, well_exchange.ws_url, tmp_path)
 
 
 def the(check: str, findings: Sequence[Finding]) -> Finding:
