@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from depth.catalog import DepthTable
 from depth.collector import Collector
 from depth.command import INTERRUPTED
 from depth.errors import CaptureStalled, DepthError, TerminalError, TransientError
+from depth.exchange.base import Exchange
 from depth.monitor import Monitor, Sights
 from depth.outcome import Outcome
 from depth.plan import Plan
@@ -155,11 +156,12 @@ async def _run(plan: Plan, stop: asyncio.Event, upload: Upload, monitor: Monitor
                     capture = Collector(exchange, plan.grid, collector, sink)
                     watchdog = Watchdog(capture, notifier, plan.stall_seconds)
                     relays = ready.relays(names, capture)
-                    beside = [watchdog.run(stop), *(relay.beacon() for relay in relays)]
-                    beside += monitor.watch(ready.sights(names, capture, sink))
-                    if plan.relay:
-                        beside.append(_hand_over(plan.duration, relays, stop))
-                    outcome = await ready.beside_shipping(capture.run(plan.symbols, stop, ready.prepare), beside)
+                    async with ready.metrics(exchange, capture, sink, names):
+                        beside = [watchdog.run(stop), *(relay.beacon() for relay in relays)]
+                        beside += monitor.watch(ready.sights(names, capture, sink))
+                        if plan.relay:
+                            beside.append(_hand_over(plan.duration, relays, stop))
+                        outcome = await ready.beside_shipping(capture.run(plan.symbols, stop, ready.prepare), beside)
                 outcome.waiting = ready.waiting
     finally:
         await exchange.close()
@@ -265,6 +267,27 @@ class _Spooling:
 
         watched = [DepthTable(table, symbol, self._plan.grid) for symbol, table in names.items()]
         return Sights(watched, collector.progress, sink, self._shipper, self._destination, used)
+
+    def metrics(
+        self, exchange: Exchange, collector: Collector, sink: SpoolSink, names: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[None]:
+        """Serve what this run says of itself, while the block lasts."""
+        if self._plan.metrics_port is None:
+            return nullcontext()
+        from depth.metrics import Reading, serving  # noqa: PLC0415  # where nobody asks, nothing is loaded
+
+        reading = Reading(
+            name=self._collector,
+            tables=names,
+            exchange=exchange,
+            collector=collector,
+            sink=sink,
+            destination=self._destination,
+            stats=lambda: self.call(self.spool.stats),
+            spool_limit_bytes=self._plan.spool_limit_bytes,
+            clock=time.time,
+        )
+        return serving(self._plan.metrics_host, self._plan.metrics_port, reading.families)
 
     async def beside_shipping(
         self, capture: Awaitable[Outcome], beside: Iterable[Coroutine[object, object, None]]

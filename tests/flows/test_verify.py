@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 from prefect.runtime import flow_run
 
 from depth import presence, rowkey, tables
