@@ -21,7 +21,7 @@ from depth.epochs import Grid
 from depth.errors import DepthError, TransientError
 from depth.outcome import Outcome
 from depth.presence import Presence
-from depth.relay import Relay
+from depth.relay import Relay, hand_over
 from depth.shipping import Destination, Shipment, Shipper
 from depth.sinks import SpoolSink, TerminalSink
 from depth.storage.base import Store
@@ -159,7 +159,7 @@ async def run(plan: Plan, stop: asyncio.Event, upload: Upload = upload_directly)
             relays = ready.relays(names, capture)
             beside = [relay.beacon() for relay in relays]
             if plan.relay:
-                beside.append(_hand_over(plan.duration, relays, stop))
+                beside.append(_end_by_relay(plan, relays, stop))
             outcome = await ready.beside_shipping(capture.run(plan.symbols, stop), beside)
         outcome.waiting = ready.waiting
         return outcome
@@ -174,11 +174,17 @@ async def _after(seconds: float, stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _hand_over(seconds: float, relays: Sequence[Relay], stop: asyncio.Event) -> None:
+async def _end_by_relay(plan: Plan, relays: Sequence[Relay], stop: asyncio.Event) -> None:
     """End a run that is over once every symbol has its successors."""
-    await asyncio.sleep(seconds)
-    await asyncio.gather(*(relay.successors() for relay in relays))
+    await asyncio.sleep(plan.duration)
+    await hand_over(relays, plan.replicas)
     stop.set()
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    """Say at once what ended a task that nobody waits for."""
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("%s has failed, the run goes on without it", task.get_coro(), exc_info=error)
 
 
 class _Spooling:
@@ -218,16 +224,23 @@ class _Spooling:
 
             return presence
 
-        store, replicas = self._destination.store, self._plan.replicas
-        return [Relay(store, table, replicas, myself(symbol, table)) for symbol, table in names.items()]
+        store = self._destination.store
+        return [Relay(store, table, myself(symbol, table)) for symbol, table in names.items()]
 
     async def beside_shipping(
         self, capture: Awaitable[Outcome], beside: Iterable[Coroutine[object, object, None]]
     ) -> Outcome:
-        """Run the capture while the shipper ships; only a store that is another's ends both."""
+        """Run the capture while the shipper ships; only a store that is another's ends both.
+
+        Args:
+            capture: gives the run's outcome.
+            beside: what runs as long as that; one that fails is told and ends nothing.
+        """
         shipping = asyncio.create_task(self._shipper.run())
         capturing = asyncio.ensure_future(capture)
         others = [asyncio.create_task(coroutine) for coroutine in beside]
+        for other in others:
+            other.add_done_callback(_tell_failure)
         try:
             await asyncio.wait({shipping, capturing}, return_when=asyncio.FIRST_COMPLETED)
             if shipping.done():

@@ -46,7 +46,7 @@ def run(
         0 well, 1 failed, 2 bad usage, 130 after Ctrl-C and a clean stop.
     """
     try:
-        options = _parse(model, arguments)
+        options = parse(model, arguments)
         env = settings.load()
         _log_to_stderr(env)
         if not getattr(options, "dry_run", False) and _prefect_answers():
@@ -85,7 +85,16 @@ def is_overtaken(period: int) -> bool:
     return scheduled is not None and time.time() - scheduled.timestamp() > period
 
 
-def _parse(model: type[Options], arguments: list[str] | None) -> Options:
+def parse(model: type[Options], arguments: list[str] | None) -> Options:
+    """Read a command line.
+
+    Args:
+        model: what may stand there.
+        arguments: None for this process' own.
+
+    Raises:
+        UsageError: something else does; names all of it.
+    """
     try:
         return CliApp.run(
             model,

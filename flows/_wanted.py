@@ -1,0 +1,52 @@
+"""`depth.wanted`, asked with the settings of this process and with what the Prefect API knows."""
+
+import asyncio
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+
+import settings
+from depth.storage.open import open_store
+from depth.wanted import Answer, Order, wanted
+from flows import _runs
+from flows._options import CollectOptions, group, store_options
+
+_API_SECONDS = 5.0
+
+
+async def is_wanted(
+    options: CollectOptions, coming: Collection[Order], mine: Order | None = None, gone: int | None = None
+) -> Answer:
+    """Ask `depth.wanted` about the group of this process.
+
+    Raises:
+        UsageError: a setting is wrong.
+    """
+    env = settings.load()
+    store = open_store(store_options(env, options.backend))
+    try:
+        return await wanted(store, group(env, options), coming, mine, gone)
+    finally:
+        await store.close()
+
+
+async def stays(options: CollectOptions) -> Answer:
+    """Decide at the start of a deployed run whether it goes on; an API that does not answer within 5 s has no say.
+
+    Raises:
+        UsageError: a setting is wrong.
+    """
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or run.deployment_id is None:
+        return Answer(wanted=True, why="started by hand")
+    coming: list[Order] = []
+    try:
+        async with asyncio.timeout(_API_SECONDS), get_client() as client:
+            coming = await _runs.coming(client, run.deployment_id, options, datetime.now(UTC), but=run.id)
+    except (TimeoutError, httpx.HTTPError):
+        pass
+    return await is_wanted(options, coming, mine=_runs.order(run))
