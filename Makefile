@@ -20,7 +20,7 @@ setup: .venv/.ready
 	touch $@
 
 demo: setup
-	$(RUN) deploy/local/demo.py
+	$(RUN) -m deploy.local.demo
 
 test: setup
 	$(RUN) -m pytest -n 2 --dist worksteal
@@ -43,10 +43,10 @@ lock: setup
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 up: setup
-	$(RUN) deploy/local/stack.py up
+	$(RUN) -m deploy.local.stack up
 
 down: setup
-	$(RUN) deploy/local/stack.py down
+	$(RUN) -m deploy.local.stack down
 
 clean:
 	rm -rf .venv data .hypothesis .mypy_cache .ruff_cache

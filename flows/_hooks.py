@@ -47,7 +47,8 @@ async def ask_again(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) 
         nonlocal seconds
         seconds = delay(await _runs.crashes(client, deployment, CRASH_WINDOW_SECONDS))
         until = datetime.now(UTC) + timedelta(seconds=seconds)
-        return await _runs.coming(client, deployment, options, until, but=flow_run.id)
+        due = await _runs.due(client, deployment, options, until)
+        return [_runs.order(run) for run in due if run.id != flow_run.id and _runs.starts(run)]
 
     async def ask(client: PrefectClient) -> str:
         key = f"in place of {flow_run.id}"
@@ -71,7 +72,9 @@ async def needs_a_person(state: State[Any]) -> bool:
 
 
 def tell(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Emit the event `depth.run.failed`, for automations: those on Prefect's own state events miss scheduled runs."""
+    """Emit the event `depth.run.failed` of a deployed run, for automations (deploy/automations.yaml says why)."""
+    if flow_run.deployment_id is None:
+        return
     emit_event(
         "depth.run.failed",
         resource={

@@ -19,8 +19,7 @@ from depth.wanted import Order
 from flows._options import CollectOptions
 
 _PATIENCE_SECONDS = 60.0
-_PENDING_SECONDS = 120.0  # longer, and the worker that took it is gone
-_STARTING_SECONDS = 60.0  # longer, and a run that lives has said so in the store
+_STARTING_SECONDS = 60.0  # longer, and it has said in the store that it lives, or its worker has died
 
 T = TypeVar("T")
 
@@ -54,40 +53,40 @@ def order(run: FlowRun) -> Order:
     return int(due.timestamp()), str(run.id)
 
 
-async def coming(
-    client: PrefectClient, deployment: UUID, options: CollectOptions, until: datetime, but: UUID | None = None
-) -> list[Order]:
-    """Find the runs of a deployment that are due and not live yet.
+async def due(
+    client: PrefectClient, deployment: UUID, options: CollectOptions, until: datetime | None = None
+) -> list[FlowRun]:
+    """Find the unfinished runs of a deployment that are due, the latest first.
 
     Args:
         client: of the API.
         deployment: whose.
         options: a run with others collects something else.
-        until: when they are due.
-        but: the run that asks.
-
-    Returns:
-        Runs that wait for the worker, that it is starting, or that began within the last minute.
+        until: when they are due, by default now.
     """
     unfinished = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
     wanted: dict[str, Any] = {
         "deployment_id": {"any_": [deployment]},
         "state": {"type": {"any_": unfinished}},
-        "expected_start_time": {"before_": until},
+        "expected_start_time": {"before_": until or datetime.now(UTC)},
     }
     found = await client.read_flow_runs(
         flow_run_filter=FlowRunFilter(**wanted), sort=FlowRunSort.EXPECTED_START_TIME_DESC
     )
-    return [order(run) for run in found if run.id != but and _is_coming(run) and options_of(run) == options]
+    return [run for run in found if options_of(run) == options]
 
 
-def _is_coming(run: FlowRun) -> bool:
-    now = datetime.now(UTC)
-    if run.state_type is StateType.PENDING:
-        return run.state is not None and now - run.state.timestamp < timedelta(seconds=_PENDING_SECONDS)
-    if run.state_type is StateType.RUNNING:
-        return run.start_time is not None and now - run.start_time < timedelta(seconds=_STARTING_SECONDS)
-    return True
+def waits(run: FlowRun) -> bool:
+    """Say whether a run that is due waits for a worker."""
+    return run.state_type is StateType.SCHEDULED
+
+
+def starts(run: FlowRun) -> bool:
+    """Say whether a run that is due will soon be live, if it is not yet: it waits, or a worker is starting it."""
+    if run.state is None or waits(run):
+        return True
+    since = run.start_time or run.state.timestamp
+    return datetime.now(UTC) - since < timedelta(seconds=_STARTING_SECONDS)
 
 
 def options_of(run: FlowRun) -> CollectOptions | None:

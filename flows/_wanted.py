@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Collection
-from datetime import UTC, datetime
 
 import httpx
 from prefect.client.orchestration import get_client
@@ -46,7 +45,8 @@ async def stays(options: CollectOptions) -> Answer:
     coming: list[Order] = []
     try:
         async with asyncio.timeout(_API_SECONDS), get_client() as client:
-            coming = await _runs.coming(client, run.deployment_id, options, datetime.now(UTC), but=run.id)
+            due = await _runs.due(client, run.deployment_id, options)
+            coming = [_runs.order(other) for other in due if other.id != run.id and _runs.starts(other)]
     except (TimeoutError, httpx.HTTPError):
         pass
     return await is_wanted(options, coming, mine=_runs.order(run))

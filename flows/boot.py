@@ -7,7 +7,6 @@ the API away the schedule collects. It decides with the settings of the run, the
 import asyncio
 import os
 import sys
-from datetime import UTC, datetime
 
 import httpx
 from prefect.client.orchestration import PrefectClient
@@ -62,7 +61,9 @@ async def _ask(name: str) -> str:
             options = CollectOptions.model_validate(deployment.parameters.get("options", {}))
         except ValidationError as error:
             raise UsageError(f"deployment {name} is not of collect: {settings.describe(error)}") from None
-        return deployment, options, await _runs.coming(client, deployment.id, options, datetime.now(UTC))
+        due = await _runs.due(client, deployment.id, options)
+        # What a worker was starting died with it, or is live by now.
+        return deployment, options, [_runs.order(run) for run in due if _runs.waits(run)]
 
     deployment, options, coming = await _runs.patiently(look)
     os.environ.update({name: str(value) for name, value in deployment.job_variables.get("env", {}).items()})

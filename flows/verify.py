@@ -22,7 +22,7 @@ from depth.continuity import Check, Continuity
 from depth.errors import DepthError, UsageError
 from depth.storage.base import Store
 from depth.storage.open import open_store
-from flows import _command
+from flows import _command, _hooks
 from flows._options import Backend, Symbols, Time, store_options
 from tasks.artifacts import report_coverage, report_gaps
 from tasks.continuity import verify_table
@@ -149,7 +149,7 @@ def _exit_code(found: list[Continuity]) -> int:
     return GAPS_FOUND if any(each.gaps for each in found) else 0
 
 
-@flow(name="verify", persist_result=False)
+@flow(name="verify", persist_result=False, on_crashed=[_hooks.tell], on_failure=[_hooks.tell])
 async def verify(options: VerifyOptions) -> State[int]:
     """Check what is stored, and leave what is open where everybody sees it."""
     with _command.library_logs():
