@@ -7,6 +7,7 @@ the row's update id.
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from depth.storage.sqlite import SqliteStore
 
 SECONDS = 60
 SYMBOL = "BTC/USDT"
+FLOWS = ("collect", "verify", "rollup")
 TABLE = "binance_btc_depth"
 _START_SECONDS = 5  # of a run, until its first row
 
@@ -33,13 +35,12 @@ def main(folder: Path = DATA / "demo", seconds: int = SECONDS) -> int:
     """Run the demo; give its exit code.
 
     Args:
-        folder: for its database and the server's; rows of an earlier demo are deleted.
+        folder: for its database and the server's; an earlier demo's are deleted.
         seconds: to collect.
     """
+    Stack(folder, os.environ).down()  # one that was kept
+    shutil.rmtree(folder)
     stack = Stack(folder, os.environ)
-    stack.down()  # of an earlier demo that was kept
-    for old in folder.glob("demo*.db*"):
-        old.unlink()
     say("starting a Prefect server")
     try:
         stack.start_server(free_port(0))
@@ -79,10 +80,10 @@ def play(stack: Stack, seconds: int) -> int:
         f"{len(rows) - len(wrong)} equal to the exchange's own book"
     )
     say(f"data: {database}, table {TABLE}")
-    runs = ended(stack.api)
-    for run in runs:
-        say(f"flow run {run['name']}: {run['state']['name']}, {run['state']['message']}")
-    well = [run["state"]["type"] for run in runs] == ["COMPLETED"] * 3
+    states = [run["state"] for run in ended(stack.api)]
+    for name, state in zip(FLOWS, states, strict=False):
+        say(f"flow run of {name}: {state['name']}, {state['message']}")
+    well = [state["type"] for state in states] == ["COMPLETED"] * len(FLOWS)
     return 0 if well and not any(codes) and len(rows) == expected >= seconds - _START_SECONDS and not wrong else 1
 
 

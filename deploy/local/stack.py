@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import httpx
@@ -95,13 +95,14 @@ class Stack:
                 raise NotUp(f"this machine is too slow: no Prefect server within {_SERVER_SECONDS:.0f} s: see {log}")
             time.sleep(0.3)
 
-    def deploy(self, file: Path = DEPLOYMENTS, pool: str = POOL) -> None:
-        """Make the pool and the deployments of a file.
+    def deploy(self, file: Path = DEPLOYMENTS, pools: Iterable[str] = (POOL,)) -> None:
+        """Make pools and the deployments of a file.
 
         Raises:
             NotUp: Prefect refuses one.
         """
-        self.run(_PREFECT, "work-pool", "create", pool, "--type", "process", "--overwrite")
+        for pool in pools:
+            self.run(_PREFECT, "work-pool", "create", pool, "--type", "process", "--overwrite")
         self.run(_PREFECT, "--no-prompt", "deploy", "--all", "--prefect-file", str(file))
 
     def start_worker(self, pool: str = POOL, name: str = "worker") -> None:
@@ -167,9 +168,9 @@ def up(folder: Path = DATA / "stack", environment: Mapping[str, str] = os.enviro
     return 0
 
 
-def down(folder: Path = DATA / "stack") -> int:
-    """Stop what `up` started; give the exit code."""
-    stopped = Stack(folder, os.environ).down()
+def down(data: Path = DATA) -> int:
+    """Stop what `up` started, and a demo that was kept; give the exit code."""
+    stopped = [name for noted in data.glob("*/processes.json") for name in Stack(noted.parent, os.environ).down()]
     say("stopped: " + (", ".join(stopped) or "nothing was running"))
     return 0
 
@@ -192,4 +193,4 @@ def _answers(api: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit({"up": up, "down": down}[sys.argv[1]]())
+    sys.exit(up() if sys.argv[1:] == ["up"] else down())
