@@ -1,14 +1,20 @@
 """The environment, read here and nowhere else."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from depth.command import describe
+from depth.epochs import Grid
 from depth.errors import UsageError
+from depth.options import CollectOptions
+from depth.plan import Plan
+from depth.storage.open import StoreOptions
 
 PROJECT_ROOT = Path(__file__).resolve().parent
 
@@ -57,8 +63,63 @@ class Settings(BaseSettings):
         None, gt=0, le=3600, description="seconds between uploads; 10 under Prefect, 1 without it"
     )
     collector_group: str | None = Field(None, description="collectors that stand in for each other; the host name")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what is logged")
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = Field(
+        "INFO", description="what is logged"
+    )
     log_format: Literal["text", "json"] = Field("text", description="json: one object a line, as Cloud Logging reads")
+
+    @model_validator(mode="after")
+    def _files_of_their_own(self) -> Self:
+        if self.spool_path == self.sqlite_path:
+            raise ValueError(f"SPOOL_PATH and SQLITE_PATH name the same file {self.spool_path}: give each its own")
+        return self
+
+    def store(self, backend: str | None = None) -> StoreOptions:
+        """Say where rows are stored: in `backend` where an option names one, else as the environment says."""
+        return StoreOptions(
+            backend or self.db_backend,
+            self.sqlite_path,
+            self.bigtable_project_id,
+            self.bigtable_instance_id,
+            self.bigtable_app_profile_id,
+            self.bigtable_emulator_host,
+        )
+
+    def plan(self, options: CollectOptions, *, flush_seconds: float = 1.0, scheduled: int | None = None) -> Plan:
+        """Join options and environment into the plan of one run.
+
+        Args:
+            options: of the command.
+            flush_seconds: between uploads where FLUSH_SECONDS does not say.
+            scheduled: UTC second at which the run was to start, None for now.
+        """
+        return Plan(
+            symbols=tuple(options.symbols),
+            grid=Grid(options.step, options.steps, options.interval),
+            rest_url=self.binance_rest_url,
+            ws_url=self.binance_ws_url,
+            connections=self.connections,
+            store=self.store(options.backend),
+            spool_path=self.spool_path,
+            spool_limit_bytes=self.spool_max_mb * 2**20,
+            flush_seconds=self.flush_seconds or flush_seconds,
+            duration=options.duration,
+            table_suffix=options.table_suffix,
+            dry_run=options.dry_run,
+            relay=options.relay,
+            replicas=options.replicas,
+            group=self.collector_group or socket.gethostname(),
+            scheduled=scheduled,
+        )
+
+
+class Supervisor(BaseSettings):
+    """What systemd, and nobody else, sets for a service of Type=notify."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    notify_socket: str | None = Field(None, description="where the service says how it is")
+    watchdog_usec: int | None = Field(None, ge=1, description="it is killed when it says nothing for so long")
 
 
 def load() -> Settings:
@@ -71,17 +132,3 @@ def load() -> Settings:
         return Settings()
     except ValidationError as error:
         raise UsageError(describe(error, str.upper)) from None
-
-
-def describe(error: ValidationError, spell: Callable[[str], str] = str) -> str:
-    """Write a validation error as one line.
-
-    Args:
-        error: from a settings or options model.
-        spell: turns a field's name into what a person typed, for example ``str.upper`` for the environment.
-    """
-    problems = []
-    for problem in error.errors():
-        name = ".".join(str(part) for part in problem["loc"][:1]) or "options"
-        problems.append(f"{spell(name)}: {problem['msg'].removeprefix('Value error, ')} (got {problem['input']!r})")
-    return "; ".join(problems)

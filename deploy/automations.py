@@ -20,8 +20,8 @@ from prefect.events.schemas.automations import AutomationCore
 from prefect.types import SecretDict
 from pydantic import BaseModel, ConfigDict, Field
 
-from depth.errors import UsageError
-from flows import _command
+from depth import command
+from depth.errors import TransientError
 
 BLOCK = "depth-alerts"
 _FILE = Path(__file__).with_suffix(".yaml")
@@ -79,16 +79,17 @@ def _with_block(action: dict[str, Any], blocks: Mapping[str, UUID]) -> dict[str,
 
 def main(arguments: list[str] | None = None) -> int:
     """Run as a command; give its exit code."""
-    try:
-        lines = asyncio.run(create(_command.parse(AutomationOptions, arguments).webhook))
-    except UsageError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except httpx.HTTPError as error:
-        sys.stderr.write(f"error: the Prefect server does not answer: {str(error) or type(error).__name__}\n")
-        return 1
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 0
+
+    def run() -> int:
+        options = command.parse(AutomationOptions, arguments)
+        try:
+            lines = asyncio.run(create(options.webhook))
+        except httpx.HTTPError as error:
+            raise TransientError(f"the Prefect server does not answer: {str(error) or type(error).__name__}") from None
+        sys.stdout.write("\n".join(lines) + "\n")
+        return 0
+
+    return command.answer(run)
 
 
 if __name__ == "__main__":

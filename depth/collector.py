@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from depth.anchoring import Schedule
 from depth.buckets import places
@@ -22,6 +22,14 @@ logger = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 0.25
 _STATUS_SECONDS = 60.0
+_FIRST_EVENT_SECONDS = 10.0
+_SILENT_SECONDS = 5.0
+
+T = TypeVar("T")
+
+
+async def _nothing() -> None:
+    pass
 
 
 class Sink(Protocol):
@@ -83,13 +91,17 @@ class Collector:
         self._captured = asyncio.Event()
         self._latency = Latency()
         self._heard: dict[str, float] = {}
+        self._asked_to_wait_until = 0.0
 
-    async def run(self, symbols: Sequence[str], stop: asyncio.Event) -> Outcome:
+    async def run(
+        self, symbols: Sequence[str], stop: asyncio.Event, begin: Callable[[], Awaitable[None]] = _nothing
+    ) -> Outcome:
         """Collect until told to stop.
 
         Args:
             symbols: ``BASE/QUOTE``.
             stop: set by whoever ends the run; rows captured until then are handed to the sink.
+            begin: called before the first row, once the exchange is known to have the markets.
 
         Returns:
             What the run did.
@@ -97,12 +109,13 @@ class Collector:
         Raises:
             TerminalError: an unknown symbol, or the exchange refuses this machine.
         """
-        loading = asyncio.create_task(keep_trying(lambda: self._exchange.load(symbols), "exchange"))
+        loading = asyncio.create_task(self._keep_trying(lambda: self._exchange.load(symbols), "exchange"))
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if loading.done():
                 markets = loading.result()
+                await begin()
                 self._prepare(markets)
                 await self._work(markets, stopping)
         finally:
@@ -115,6 +128,28 @@ class Collector:
         """Say how far a symbol is; nothing before its market is loaded."""
         chained = any(capture.symbol == symbol and capture.chained for capture in self._captures.values())
         return Progress(chained, *self._epochs.get(symbol, ()))
+
+    @property
+    def captured(self) -> int:
+        """Seconds captured so far, those of all symbols together."""
+        return sum(capture.counts.rows for capture in self._captures.values())
+
+    def rests(self, now: float) -> bool:
+        """Say whether it is in order that nothing is captured.
+
+        So it is while the market is silent, and while the exchange has asked for patience. A silence of over 300 s is
+        in order only where the exchange says that the market is halted.
+
+        Args:
+            now: monotonic seconds.
+        """
+        if now < self._asked_to_wait_until:
+            return True
+        if not self._captures or not self._exchange.sockets().answering:
+            return False
+        if all(capture.halted for capture in self._captures.values()):
+            return True
+        return _SILENT_SECONDS < now - max(self._heard.values()) <= QUIET_LIMIT_MS / 1000
 
     def opened(self, socket: str) -> None:
         """See `Feed.opened`."""
@@ -197,7 +232,7 @@ class Collector:
                 continue
             logger.debug("%s: snapshot wanted (%s)", capture.symbol, reason)
             try:
-                anchor = await keep_trying(
+                anchor = await self._keep_trying(
                     lambda: self._exchange.anchor(capture.symbol), f"snapshot of {capture.symbol}"
                 )
             except (MalformedFrame, TerminalError) as error:
@@ -209,15 +244,36 @@ class Collector:
             capture.anchored(anchor, reason, time.monotonic())
             self._after(capture, time.monotonic())
 
+    async def _keep_trying(self, attempt: Callable[[], Awaitable[T]], what: str) -> T:
+        """Ask the exchange until it answers, and note until when it wants to be left alone."""
+
+        async def noting() -> T:
+            try:
+                return await attempt()
+            except ExchangeUnavailable as error:
+                self._asked_to_wait_until = time.monotonic() + (error.retry_after or 0.0)
+                raise
+
+        return await keep_trying(noting, what)
+
     async def _ask_status(self, market: Market) -> None:
-        """Find out whether a long silence is a halt of the market."""
+        """Find out whether a long silence, or one from the start on, is a halt of the market."""
+        capture = self._captures[market.id]
+        await asyncio.sleep(_FIRST_EVENT_SECONDS)
+        if not capture.counts.events:
+            await self._is_halted(market)
+            why = "the exchange says that it does not trade" if capture.halted else "see BINANCE_WS_URL if this lasts"
+            logger.warning("%s: no event within %.0f s: %s", market.symbol, _FIRST_EVENT_SECONDS, why)
         while True:
             await asyncio.sleep(_STATUS_SECONDS)
             if time.monotonic() - self._heard[market.id] > QUIET_LIMIT_MS / 1000:
-                try:
-                    self._captures[market.id].halted |= not await self._exchange.trading(market.symbol)
-                except (ExchangeUnavailable, TerminalError) as error:
-                    logger.warning("%s: silent, and its status cannot be read: %s", market.symbol, error)
+                await self._is_halted(market)
+
+    async def _is_halted(self, market: Market) -> None:
+        try:
+            self._captures[market.id].halted |= not await self._exchange.trading(market.symbol)
+        except (ExchangeUnavailable, TerminalError) as error:
+            logger.warning("%s: silent, and its status cannot be read: %s", market.symbol, error)
 
     async def _hand_over(self) -> None:
         while True:

@@ -3,6 +3,7 @@
     DepthError
     ├── TransientError             retried: it may pass by itself
     │   ├── ExchangeUnavailable    no route, 5xx, time-out, rate limit (with `retry_after`)
+    │   ├── CaptureStalled         nothing was captured for too long; the run ends and may be begun anew
     │   ├── StoreUnavailable       the store did not answer, or not in time
     │   └── SpoolFull              the spool takes no more rows
     ├── TerminalError              a person must act; never retried (exit 1)
@@ -40,6 +41,26 @@ class ExchangeUnavailable(TransientError):
         """Say what failed; `retry_after` in seconds."""
         super().__init__(what)
         self.retry_after = retry_after
+
+
+class CaptureStalled(TransientError):
+    """A run captured nothing for too long.
+
+    Attributes:
+        seconds: how long.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Say for how long; in seconds."""
+        super().__init__(seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        """Say for how long, then the remedy."""
+        return (
+            f"nothing was captured for {self.seconds:.0f} s: the lines before say why; start it again (a supervisor "
+            "does), and if that does not help ask `python -m depth doctor`"
+        )
 
 
 class StoreUnavailable(TransientError):

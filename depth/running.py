@@ -7,26 +7,28 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from depth import tables
 from depth.collector import Collector
-from depth.epochs import Grid
-from depth.errors import DepthError, TransientError
+from depth.command import INTERRUPTED
+from depth.errors import CaptureStalled, DepthError, TransientError
 from depth.outcome import Outcome
+from depth.plan import Plan
 from depth.presence import Presence
 from depth.relay import Relay, hand_over
 from depth.shipping import Destination, Shipment, Shipper
 from depth.sinks import SpoolSink, TerminalSink
 from depth.storage.base import Store
-from depth.storage.open import StoreOptions, open_store
+from depth.storage.open import open_store
 from depth.storage.spool import Spool
+from depth.supervision import Notifier, Watchdog
 from depth.tables import TableMeta
 
 logger = logging.getLogger(__name__)
@@ -36,47 +38,6 @@ _LAST_UPLOAD_SECONDS = 3.0
 
 T = TypeVar("T")
 Upload = Callable[[Shipment], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything a run needs to know.
-
-    Attributes:
-        symbols: ``BASE/QUOTE``.
-        grid: what is sampled.
-        rest_url: scheme, host and port of the exchange's REST API.
-        ws_url: scheme, host and port of its streams.
-        connections: sockets that feed one book.
-        store: where rows are stored.
-        spool_path: the spool file.
-        spool_limit_bytes: of the spool file.
-        flush_seconds: between uploads.
-        duration: seconds to run, 0 for ever.
-        table_suffix: starts other tables for other parameters.
-        dry_run: print instead of store.
-        relay: after `duration`, go on until later collectors have taken over.
-        replicas: how many of them.
-        group: collectors that stand in for each other.
-        scheduled: UTC second at which the run was to start, None for now.
-    """
-
-    symbols: tuple[str, ...]
-    grid: Grid
-    rest_url: str
-    ws_url: str
-    connections: int
-    store: StoreOptions
-    spool_path: Path
-    spool_limit_bytes: int
-    flush_seconds: float
-    duration: float = 0
-    table_suffix: str = ""
-    dry_run: bool = False
-    relay: bool = False
-    replicas: int = 1
-    group: str = ""
-    scheduled: int | None = None
 
 
 @dataclass(slots=True)
@@ -90,6 +51,11 @@ class Stop:
 
     event: asyncio.Event
     ended_by: signal.Signals | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of a command that it has ended: 130 after Ctrl-C, else 0."""
+        return INTERRUPTED if self.ended_by is signal.SIGINT else 0
 
 
 @contextmanager
@@ -127,46 +93,78 @@ async def upload_directly(shipment: Shipment) -> int:
     return await shipment.send()
 
 
-async def run(plan: Plan, stop: asyncio.Event, upload: Upload = upload_directly) -> Outcome:
+async def run(
+    plan: Plan, stop: asyncio.Event, upload: Upload = upload_directly, notifier: Notifier | None = None
+) -> Outcome:
     """Collect as planned, until `stop` is set or the duration is over.
 
     Args:
         plan: what to do.
         stop: ends the run.
         upload: sends one shipment, with the retries of whoever runs it.
+        notifier: tells systemd, where it is systemd that began the run.
 
     Returns:
         What the run did.
 
     Raises:
         TerminalError: a person must act; its text says what to do.
+        CaptureStalled: nothing was captured for 120 s, or in the whole duration; what was is spooled, and shipped
+            where the store took it.
     """
-    from depth.exchange.binance import Binance  # noqa: PLC0415  # ccxt: 107 MB and a second; flow files stay light
+    from depth.exchange.binance import Binance  # noqa: PLC0415  # ccxt: 45 MB, half a second; flow files stay light
 
     freeze_imports()
-    names = {symbol: tables.depth_table(symbol, plan.table_suffix) for symbol in plan.symbols}
+    began = time.monotonic()
     collector = f"{socket.gethostname()}-{int(time.time())}-{os.getpid()}-{secrets.token_hex(2)}"
     exchange = Binance(plan.rest_url, plan.ws_url, plan.connections)
-    timer = asyncio.create_task(_after(plan.duration, stop)) if plan.duration and not plan.relay else None
+    timer = [_after(plan.duration, stop)] if plan.duration and not plan.relay else []
     try:
-        if plan.dry_run:
-            return await Collector(exchange, plan.grid, collector, TerminalSink()).run(plan.symbols, stop)
-        store = open_store(plan.store)
-        metas = {table: TableMeta(symbol, exchange.source, plan.grid) for symbol, table in names.items()}
-        async with _spooling(plan, collector, store, Destination(store, metas), upload) as ready:
-            sink = SpoolSink(ready.spool, ready.thread, store.backend, names, collector)
-            capture = Collector(exchange, plan.grid, collector, sink)
-            relays = ready.relays(names, capture)
-            beside = [relay.beacon() for relay in relays]
-            if plan.relay:
-                beside.append(_end_by_relay(plan, relays, stop))
-            outcome = await ready.beside_shipping(capture.run(plan.symbols, stop), beside)
-        outcome.waiting = ready.waiting
-        return outcome
+        async with _beside(timer):
+            if plan.dry_run:
+                capture = Collector(exchange, plan.grid, collector, TerminalSink())
+                watchdog = Watchdog(capture, notifier or Notifier(), plan.stall_seconds)
+                async with _beside([watchdog.run(stop)]):
+                    outcome = await capture.run(plan.symbols, stop)
+            else:
+                names = {symbol: tables.depth_table(symbol, plan.table_suffix) for symbol in plan.symbols}
+                store = open_store(plan.store)
+                metas = {table: TableMeta(symbol, exchange.source, plan.grid) for symbol, table in names.items()}
+                async with _spooling(plan, collector, store, Destination(store, metas), upload) as ready:
+                    sink = SpoolSink(ready.spool, ready.thread, store.backend, names, collector)
+                    capture = Collector(exchange, plan.grid, collector, sink)
+                    watchdog = Watchdog(capture, notifier or Notifier(), plan.stall_seconds)
+                    relays = ready.relays(names, capture)
+                    beside = [watchdog.run(stop), *(relay.beacon() for relay in relays)]
+                    if plan.relay:
+                        beside.append(_end_by_relay(plan, relays, stop))
+                    outcome = await ready.beside_shipping(capture.run(plan.symbols, stop, ready.prepare), beside)
+                outcome.waiting = ready.waiting
     finally:
-        if timer:
-            timer.cancel()
         await exchange.close()
+    watchdog.check(outcome)
+    if plan.duration and time.monotonic() - began >= plan.duration and not any(part.rows for part in outcome.symbols):
+        raise CaptureStalled(plan.duration)
+    return outcome
+
+
+async def run_directly(plan: Plan, notifier: Notifier | None = None) -> int:
+    """Run as a command does that needs no Prefect: until SIGTERM, Ctrl-C or the end of its duration.
+
+    Args:
+        plan: what to do.
+        notifier: tells systemd, where it is systemd that began the run.
+
+    Returns:
+        The exit code; what the run did stands on standard error.
+
+    Raises:
+        DepthError: as `run` does.
+    """
+    with stop_on_signals() as stop:
+        outcome = await run(plan, stop.event, notifier=notifier)
+    sys.stderr.write(f"{outcome.line()}\n")
+    return stop.exit_code
 
 
 async def _after(seconds: float, stop: asyncio.Event) -> None:
@@ -181,10 +179,22 @@ async def _end_by_relay(plan: Plan, relays: Sequence[Relay], stop: asyncio.Event
     stop.set()
 
 
+@asynccontextmanager
+async def _beside(others: Iterable[Awaitable[object]]) -> AsyncIterator[None]:
+    """Run others while the block lasts; they have ended when it is left."""
+    tasks = [asyncio.ensure_future(other) for other in others]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def _tell_failure(task: asyncio.Task[None]) -> None:
     """Say at once what ended a task that nobody waits for."""
     if not task.cancelled() and (error := task.exception()):
-        logger.error("%s has failed, the run goes on without it", task.get_coro(), exc_info=error)
+        logger.error("the run goes on without a part of it", exc_info=error)
 
 
 class _Spooling:
@@ -236,21 +246,24 @@ class _Spooling:
             capture: gives the run's outcome.
             beside: what runs as long as that; one that fails is told and ends nothing.
         """
-        shipping = asyncio.create_task(self._shipper.run())
-        capturing = asyncio.ensure_future(capture)
-        others = [asyncio.create_task(coroutine) for coroutine in beside]
+        shipping, capturing = asyncio.ensure_future(self._shipper.run()), asyncio.ensure_future(capture)
+        others = [asyncio.create_task(other) for other in beside]
         for other in others:
             other.add_done_callback(_tell_failure)
-        try:
+        async with _beside([shipping, capturing, *others]):
             await asyncio.wait({shipping, capturing}, return_when=asyncio.FIRST_COMPLETED)
             if shipping.done():
                 shipping.result()
             return await capturing
-        finally:
-            tasks = (shipping, capturing, *others)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def prepare(self) -> None:
+        """Make the tables, or see that they are this run's; a store that is away is no reason to wait."""
+        try:
+            async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
+                await self._destination.prepare()
+        except (TimeoutError, TransientError) as error:
+            said = str(error) or f"the {self._destination.store.backend} store gave no answer in time"
+            logger.warning("%s; capture begins all the same, rows wait in the spool", said)
 
     async def finish(self) -> None:
         """Give the last rows a moment to reach the store; what does not waits in the spool."""
@@ -269,12 +282,6 @@ async def _spooling(
     spooling = _Spooling(plan, collector, destination, upload)
     try:
         await spooling.call(spooling.spool.open)
-        try:
-            async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
-                await destination.prepare()
-        except (TimeoutError, TransientError) as error:
-            said = str(error) or "the store does not answer yet"
-            logger.warning("%s; capture begins all the same, rows wait in the spool", said)
         yield spooling
         await spooling.finish()
     finally:

@@ -10,10 +10,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from depth import relay, tables
+from depth import relay
 from depth.errors import DepthError
+from depth.plan import Plan
 from depth.presence import BEACON_SECONDS, Presence
 from depth.storage.base import Store
+from depth.tables import collectors_table, depth_table
 
 LATE_SECONDS = 120.0
 _WATCH_SECONDS = BEACON_SECONDS + 3.0
@@ -37,6 +39,11 @@ class Group:
     name: str
     replicas: int
     tables: tuple[str, ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Group":
+        """Name the group that a run belongs to."""
+        return cls(plan.group, plan.replicas, tuple(depth_table(symbol, plan.table_suffix) for symbol in plan.symbols))
 
 
 class Answer(NamedTuple):
@@ -71,7 +78,7 @@ async def wanted(
         return Answer(wanted=True, why="on time")
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
-            companions = [tables.collectors_table(table) for table in group.tables]
+            companions = [collectors_table(table) for table in group.tables]
             watched = await asyncio.gather(*(_watch(store, companion, group, gone) for companion in companions))
     except (TimeoutError, DepthError) as error:
         return Answer(wanted=True, why=f"who is live is not known: {str(error) or 'the store does not answer in time'}")

@@ -15,8 +15,8 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import Scheduled
 from pydantic import ValidationError
 
+from depth.options import CollectOptions
 from depth.wanted import Order
-from flows._options import CollectOptions
 
 _PATIENCE_SECONDS = 60.0
 _STARTING_SECONDS = 60.0  # longer, and it has said in the store that it lives, or its worker has died

@@ -8,10 +8,10 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
 import settings
+from depth.options import CollectOptions
 from depth.storage.open import open_store
-from depth.wanted import Answer, Order, wanted
+from depth.wanted import Answer, Group, Order, wanted
 from flows import _runs
-from flows._options import CollectOptions, group, store_options
 
 _API_SECONDS = 5.0
 
@@ -24,10 +24,10 @@ async def is_wanted(
     Raises:
         UsageError: a setting is wrong.
     """
-    env = settings.load()
-    store = open_store(store_options(env, options.backend))
+    plan = settings.load().plan(options)
+    store = open_store(plan.store)
     try:
-        return await wanted(store, group(env, options), coming, mine, gone)
+        return await wanted(store, Group.of(plan), coming, mine, gone)
     finally:
         await store.close()
 

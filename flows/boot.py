@@ -15,11 +15,11 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-import settings
+from depth import command
 from depth.errors import DepthError, UsageError
+from depth.options import CollectOptions
 from depth.wanted import Order
-from flows import _command, _runs
-from flows._options import CollectOptions
+from flows import _runs
 from flows._wanted import is_wanted
 
 
@@ -60,7 +60,7 @@ async def _ask(name: str) -> str:
         try:
             options = CollectOptions.model_validate(deployment.parameters.get("options", {}))
         except ValidationError as error:
-            raise UsageError(f"deployment {name} is not of collect: {settings.describe(error)}") from None
+            raise UsageError(f"deployment {name} is not of collect: {command.describe(error)}") from None
         due = await _runs.due(client, deployment.id, options)
         # What a worker was starting died with it, or is live by now.
         return deployment, options, [_runs.order(run) for run in due if _runs.waits(run)]
@@ -76,13 +76,13 @@ async def _ask(name: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run as a command; give its exit code: 0, or 2 for bad usage."""
-    try:
-        options = _command.parse(BootOptions, arguments)
-    except UsageError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    sys.stdout.write(asyncio.run(boot(options.deployment)) + "\n")
-    return 0
+
+    def run() -> int:
+        options = command.parse(BootOptions, arguments)
+        sys.stdout.write(asyncio.run(boot(options.deployment)) + "\n")
+        return 0
+
+    return command.answer(run)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Requires: the exchange (BINANCE_REST_URL, BINANCE_WS_URL), a writable spool (SPO
 """
 
 import logging
-import signal
 import sys
 
 from prefect import State, flow
@@ -12,38 +11,17 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 import settings
-from depth.epochs import Grid
-from depth.errors import TerminalError
-from depth.running import Plan, run, stop_on_signals
+from depth.errors import CaptureStalled, TerminalError
+from depth.options import CollectOptions
+from depth.running import run, run_directly, stop_on_signals
 from flows import _command, _hooks
-from flows._options import CollectOptions, group, store_options
 from flows._wanted import stays
 from tasks.artifacts import report_run
 from tasks.store import store_snapshots
 
 logger = logging.getLogger("depth.collect")
 
-
-def _plan(options: CollectOptions, *, orchestrated: bool, scheduled: int | None = None) -> Plan:
-    env = settings.load()
-    return Plan(
-        symbols=tuple(options.symbols),
-        grid=Grid(options.step, options.steps, options.interval),
-        rest_url=env.binance_rest_url,
-        ws_url=env.binance_ws_url,
-        connections=env.connections,
-        store=store_options(env, options.backend),
-        spool_path=env.spool_path,
-        spool_limit_bytes=env.spool_max_mb * 2**20,
-        flush_seconds=env.flush_seconds or (10.0 if orchestrated else 1.0),
-        duration=options.duration,
-        table_suffix=options.table_suffix,
-        dry_run=options.dry_run,
-        relay=options.relay,
-        replicas=options.replicas,
-        group=group(env, options).name,
-        scheduled=scheduled,
-    )
+_FLUSH_SECONDS = 10.0  # under Prefect, where an upload is a task run
 
 
 @flow(
@@ -59,24 +37,18 @@ async def collect(options: CollectOptions) -> State[int]:
             if options.relay and not (answer := await stays(options)).wanted:
                 return Completed(name="Skipped", message=f"late, skipped: {answer.why}", data=0)
             scheduled = int(flow_run.scheduled_start_time.timestamp())
-            outcome = await run(_plan(options, orchestrated=True, scheduled=scheduled), stop.event, store_snapshots)
-        except TerminalError as error:
+            plan = settings.load().plan(options, flush_seconds=_FLUSH_SECONDS, scheduled=scheduled)
+            outcome = await run(plan, stop.event, store_snapshots)
+        except (CaptureStalled, TerminalError) as error:
             logger.error("%s", error)  # noqa: TRY400  # its one line says all
             return Failed(message=str(error), data=error)
         logger.info("%s", outcome.line())
         await report_run(outcome)
-    return Completed(message=outcome.line(), data=_exit_code(stop.ended_by))
+    return Completed(message=outcome.line(), data=stop.exit_code)
 
 
 async def _directly(options: CollectOptions) -> int:
-    with stop_on_signals() as stop:
-        outcome = await run(_plan(options, orchestrated=False), stop.event)
-    sys.stderr.write(f"{outcome.line()}\n")
-    return _exit_code(stop.ended_by)
-
-
-def _exit_code(ended_by: signal.Signals | None) -> int:
-    return _command.INTERRUPTED if ended_by is signal.SIGINT else 0
+    return await run_directly(settings.load().plan(options))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -18,10 +18,10 @@ from rich.table import Table
 import settings
 from depth import catalog, times
 from depth.errors import DepthError, UsageError
+from depth.options import Backend, Symbols, Time
 from depth.rollup import RolledHour, Rollup, Span, hours
 from depth.storage.open import open_store
 from flows import _command, _hooks
-from flows._options import Backend, Symbols, Time, store_options
 from tasks.artifacts import report_hours
 from tasks.summaries import roll_up_hours
 
@@ -80,7 +80,7 @@ async def _roll_up(options: RollupOptions, each: Callable[[Rollup], Awaitable[in
 
     env = settings.load()
     span = _span(options, time.time(), env.retention_days)
-    store = open_store(store_options(env, options.backend))
+    store = open_store(env.store(options.backend))
     failed: DepthError | None = None
     try:
         for table in await catalog.find(store, options.symbols):

@@ -20,10 +20,10 @@ from depth import catalog, continuity, times
 from depth.catalog import DepthTable
 from depth.continuity import Check, Continuity
 from depth.errors import DepthError, UsageError
+from depth.options import Backend, Symbols, Time
 from depth.storage.base import Store
 from depth.storage.open import open_store
 from flows import _command, _hooks
-from flows._options import Backend, Symbols, Time, store_options
 from tasks.artifacts import report_coverage, report_gaps
 from tasks.continuity import verify_table
 
@@ -92,7 +92,7 @@ async def _verify(
     """
     env = settings.load()
     check = _check(options, int(time.time()), env.retention_days)
-    store = open_store(store_options(env, options.backend))
+    store = open_store(env.store(options.backend))
     found: list[Continuity] = []
     failed: DepthError | None = None
     try:

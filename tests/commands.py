@@ -49,9 +49,17 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 def running(
     flow: str, arguments: Sequence[str], folder: Path, settings: Mapping[str, str]
 ) -> Iterator["subprocess.Popen[str]"]:
-    """Run ``python flows/<flow>.py …`` beside the test; it has ended when the block is left."""
+    """Run a command beside the test; it has ended when the block is left.
+
+    Args:
+        flow: ``collect`` for ``python flows/collect.py``, ``-m depth`` for ``python -m depth``.
+        arguments: what follows.
+        folder: where it is typed and where its files are.
+        settings: further environment.
+    """
+    program = flow.split() if flow.startswith("-m") else [str(ROOT / "flows" / f"{flow}.py")]
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "flows" / f"{flow}.py"), *arguments],
+        [sys.executable, *program, *arguments],
         cwd=folder,
         env=environment(folder, **settings),
         stdout=subprocess.PIPE,

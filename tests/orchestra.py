@@ -106,12 +106,13 @@ class Site:
         answer = httpx.request(method, f"{self.stack.api}/{path}", json=body, timeout=30).raise_for_status()
         return answer.json() if answer.content else None
 
-    def ask(self, flow: str, deployment: str, due: float) -> None:
-        """Ask for a run, in the past too, as one that waited for its worker."""
+    def ask(self, flow: str, deployment: str, due: float, options: Mapping[str, Any] | None = None) -> None:
+        """Ask for a run, with some options of its own; in the past too, as one that waited for its worker."""
         found = self.request("GET", f"deployments/name/{flow}/{deployment}")
         when = datetime.fromtimestamp(due, UTC).isoformat()
         state = {"type": "SCHEDULED", "state_details": {"scheduled_time": when}}
-        self.request("POST", f"deployments/{found['id']}/create_flow_run", {"state": state})
+        parameters = {"options": found["parameters"]["options"] | (options or {})}
+        self.request("POST", f"deployments/{found['id']}/create_flow_run", {"state": state, "parameters": parameters})
 
     def runs(self, deployment: str, ahead: float = 0) -> list[Run]:
         """Give the runs of a deployment that are due, or will be within some seconds, in their order."""
@@ -139,6 +140,10 @@ class Site:
 
     def states(self, deployment: str) -> list[str]:
         return [run.state for run in self.runs(deployment)]
+
+    def artifacts(self) -> set[str]:
+        """Name the artifacts that were left."""
+        return {each["key"] for each in self.request("POST", "artifacts/filter", {})}
 
     def task_runs(self, run: Run, start: float, end: float) -> int:
         """Count the task runs of a flow run that began within ``[start, end)``."""
@@ -199,12 +204,12 @@ def processes_of(run: str) -> list[int]:
 
 
 def until(condition: Callable[[], object], seconds: float) -> float:
-    """Wait for something that nobody announces; give the moment."""
+    """Wait for something that nobody announces; give the moment. Looking twice a second would keep a server busy."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError(f"not within {seconds:.0f} s")
-        time.sleep(0.2)
+        time.sleep(1.0)
     return time.time()
 
 

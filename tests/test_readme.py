@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from flows._options import CollectOptions
+from depth.options import CollectOptions
 from settings import Settings
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from depth.errors import ExchangeUnavailable, UnknownSymbol
 from depth.events import Anchor, to_anchor
-from depth.exchange.base import Feed, Market
+from depth.exchange.base import Feed, Market, Sockets
 from depth.exchange.sockets import SocketPool
 from depth.exchange.transport import Transport
 
@@ -57,6 +57,10 @@ class Binance:
     def malformed(self) -> int:
         """Frames that could not be read, since the start."""
         return self._pool.malformed if self._pool else 0
+
+    def sockets(self) -> Sockets:
+        """See `Exchange.sockets`."""
+        return self._pool.sockets() if self._pool else Sockets(self._connections)
 
     async def load(self, symbols: Sequence[str]) -> list[Market]:
         """See `Exchange.load`."""

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from depth import rowkey, tables
-from depth.errors import SpoolFull
+from depth.errors import SpoolFull, StoreUnavailable
 from depth.record import Record
 from depth.storage import sqlfile
 from depth.storage.ownership import Ownership
@@ -255,7 +255,12 @@ class Spool:
         if used >= self._limit_bytes:
             said = f"spool {self._path} has reached its {self._limit_bytes:,} bytes"
             raise SpoolFull(f"{said}: see why the store takes no rows, or raise SPOOL_MAX_MB")
-        free += shutil.disk_usage(self._path.parent).free
+        try:
+            free += shutil.disk_usage(self._path.parent).free
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the folder of the spool {self._path} is gone ({error.strerror}): restart"
+            ) from error
         if free < _RESERVE_BYTES:
             said = f"spool {self._path}: of the disk {free:,} bytes are left, {_RESERVE_BYTES:,} are kept for deletes"
             raise SpoolFull(f"{said}: free disk space under {self._path.parent}")

@@ -1,6 +1,7 @@
 """One SQLite file, as the store and the spool use it: how it is opened, and its errors in our words."""
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from depth.errors import StoreRefused, StoreUnavailable
 PAGE_BYTES = 8192
 BUSY_SECONDS = 5.0
 _WAL_BYTES_KEPT = 16 * 2**20
-_WAL_RETRY_SECONDS = 0.05
+_LOCK_RETRY_SECONDS = 0.05
 
 # https://www.sqlite.org/rescode.html; the low byte is the primary code.
 _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_NOMEM}
@@ -19,12 +20,13 @@ _DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 _NO_RIGHT = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
 
 
-def connect(path: Path, *, create: bool) -> sqlite3.Connection:
+def connect(path: Path, *, create: bool, patience: float | None = None) -> sqlite3.Connection:
     """Open a database for durable writes: 8 KiB pages, WAL, synchronous=FULL, 5 s of patience for a lock.
 
     Args:
         path: the file.
         create: make the file and its folders where they are missing; otherwise a missing file is an error.
+        patience: seconds that SQLite itself waits for a lock, and then nothing can call it back; None for all 5 s.
 
     Returns:
         A connection in autocommit mode; it belongs to the thread that called.
@@ -46,8 +48,9 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
                 f"no database {path} ({error.strerror}): start the collector once, or correct the path in the settings"
             ) from error
     uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+    timeout = BUSY_SECONDS if patience is None else patience
     with translated(path):
-        db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        db = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
         try:
             _configure(db)
         except BaseException:
@@ -57,9 +60,14 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
 
 
 @contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Hold the write lock from the first statement on: a reader that turns writer gets SQLITE_BUSY at once."""
-    db.execute("BEGIN IMMEDIATE")
+def transaction(db: sqlite3.Connection, leaving: threading.Event | None = None) -> Iterator[None]:
+    """Hold the write lock from the first statement on: a reader that turns writer gets SQLITE_BUSY at once.
+
+    Args:
+        db: from `connect`.
+        leaving: once set, nobody waits any more for a lock; for a connection of little patience of its own.
+    """
+    _begin(db, leaving or threading.Event())
     try:
         yield
         db.execute("COMMIT")
@@ -106,6 +114,19 @@ def translate(error: sqlite3.Error, path: Path) -> StoreUnavailable | StoreRefus
     return StoreRefused(f"{said}: another version wrote it; start the collector once, it adds what is missing")
 
 
+def _begin(db: sqlite3.Connection, leaving: threading.Event) -> None:
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            locked = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not locked or time.monotonic() > deadline or leaving.wait(_LOCK_RETRY_SECONDS):
+                raise
+        else:
+            return
+
+
 def _configure(db: sqlite3.Connection) -> None:
     db.execute(f"PRAGMA page_size={PAGE_BYTES}")  # counts in a new file alone
     deadline = time.monotonic() + BUSY_SECONDS
@@ -117,7 +138,7 @@ def _configure(db: sqlite3.Connection) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF not in _PASSING or time.monotonic() > deadline:
                 raise
-            time.sleep(_WAL_RETRY_SECONDS)
+            time.sleep(_LOCK_RETRY_SECONDS)
     db.execute("PRAGMA synchronous=FULL")
     db.execute(f"PRAGMA journal_size_limit={_WAL_BYTES_KEPT}")
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,6 +20,7 @@ from depth.storage.base import Written
 _KEY = "row_key"
 _PAGE_ROWS = 1_000
 _PAGE_KEYS = 10_000
+_PATIENCE_SECONDS = 0.2  # of SQLite itself; `close` waits for no more than this
 _NAME = re.compile(r"[_a-zA-Z0-9][-_.a-zA-Z0-9]*")
 
 _T = TypeVar("_T")
@@ -40,6 +42,7 @@ class SqliteStore:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-store")
         self._db: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None
+        self._leaving = threading.Event()
 
     async def ensure_table(self, table: str, columns: Sequence[str]) -> None:
         """Create file, table and the columns that an older file lacks. Safe for racing processes.
@@ -110,7 +113,8 @@ class SqliteStore:
         return await self._run(lambda: self._create(table, record))
 
     async def close(self) -> None:
-        """Close the file and end the thread."""
+        """Close the file and end the thread; a write that waits for a lock is given up."""
+        self._leaving.set()
         await self._run(self._forget)
         self._thread.shutdown()
 
@@ -152,7 +156,7 @@ class SqliteStore:
         if self._db is not None and self._opened != _identity(self._path):
             self._forget()
         if self._db is None:
-            self._db = sqlfile.connect(self._path, create=create)
+            self._db = sqlfile.connect(self._path, create=create, patience=_PATIENCE_SECONDS)
             self._opened = _identity(self._path)
         return self._db
 
@@ -166,7 +170,7 @@ class SqliteStore:
         if {_KEY, *columns} <= _columns(db, table):
             return
         name = _quoted(table)
-        with sqlfile.transaction(db):
+        with sqlfile.transaction(db, self._leaving):
             db.execute(f"CREATE TABLE IF NOT EXISTS {name} ({_KEY} TEXT PRIMARY KEY)")
             there = _columns(db, table)
             if _KEY not in there:
@@ -186,7 +190,7 @@ class SqliteStore:
 
     def _write(self, table: str, records: Sequence[Record]) -> None:
         db, _ = self._table(table)
-        with sqlfile.transaction(db):
+        with sqlfile.transaction(db, self._leaving):
             for (columns, versioned), group in groupby(records, lambda r: (tuple(r.columns), r.version is not None)):
                 db.executemany(
                     _insert(table, columns) + _replace(table, columns, versioned=versioned),
@@ -195,14 +199,14 @@ class SqliteStore:
 
     def _delete(self, table: str, keys: Sequence[str]) -> None:
         db, _ = self._table(table)
-        with sqlfile.transaction(db):
+        with sqlfile.transaction(db, self._leaving):
             # The name is checked by `_quoted`, values are bound.
             db.executemany(f"DELETE FROM {_quoted(table)} WHERE {_KEY} = ?", [(key,) for key in keys])  # noqa: S608
 
     def _create(self, table: str, record: Record) -> bool:
         db, _ = self._table(table)
         columns = tuple(record.columns)
-        with sqlfile.transaction(db):
+        with sqlfile.transaction(db, self._leaving):
             statement = f"{_insert(table, columns)} ON CONFLICT ({_KEY}) DO NOTHING"
             return db.execute(statement, (record.key, *record.columns.values())).rowcount == 1
 

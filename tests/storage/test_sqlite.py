@@ -126,6 +126,20 @@ async def test_a_locked_file_is_transient_and_never_blocks_the_loop(
     await second.close()
 
 
+@pytest.mark.usefixtures("store")
+async def test_closing_gives_up_a_write_that_waits_for_a_lock(path: Path) -> None:
+    second = SqliteStore(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writing = asyncio.create_task(second.write(T, [row()]))
+        await asyncio.sleep(0.1)
+        began = asyncio.get_running_loop().time()
+        await second.close()
+        assert asyncio.get_running_loop().time() - began < 1
+        with pytest.raises(StoreUnavailable, match="database is locked"):
+            await writing
+
+
 async def test_an_older_file_gets_the_columns_it_lacks(store: SqliteStore) -> None:
     await store.write(T, [row()])
     await store.ensure_table(T, ["price", "event_time", "update_id"])

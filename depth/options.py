@@ -1,14 +1,10 @@
-"""Options of `collect`, which its deployment, its hooks and its command share, and what the others have in common."""
+"""The options of commands: what their command lines, and their forms in the Prefect UI, may say."""
 
-import socket
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-import settings
-from depth import tables, times
-from depth.storage.open import StoreOptions
-from depth.wanted import Group
+from depth import times
 
 
 def _symbols(names: list[str]) -> list[str]:
@@ -29,16 +25,25 @@ def _time(text: str) -> str:
 
 Symbols = Annotated[list[str], AfterValidator(_symbols)]
 Time = Annotated[str, AfterValidator(_time), Field(coerce_numbers_to_str=True)]
-Backend = Annotated[str, Field(pattern="^(sqlite|bigtable)$")]
+Backend = Literal["sqlite", "bigtable"]
+
+
+class HealthOptions(BaseModel):
+    """Say in one line whether rows are captured and stored; exit 0 or 1. Reads the spool file and nothing else."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_age: float = Field(60, gt=0, allow_inf_nan=False, description="seconds since the last captured epoch")
+    max_lag: float = Field(900, gt=0, allow_inf_nan=False, description="seconds that the store may be behind")
 
 
 class CollectOptions(BaseModel):
-    """Options of `collect`, of its form in the UI and of its command line alike."""
+    """Collect the depth of the order book, once a second."""
 
     model_config = ConfigDict(extra="forbid")
 
     symbols: Symbols = Field(default=["BTC/USDT"], min_length=1, description="markets to collect, BASE/QUOTE")
-    step: float = Field(0.00002, gt=0, le=1, description="width of a bucket in log price (0.00002 is 0.002 %)")
+    step: float = Field(0.00002, ge=1e-9, le=1, description="width of a bucket in log price (0.00002 is 0.002 %)")
     steps: int = Field(40, ge=1, le=10_000, description="buckets on each side")
     interval: int = Field(1, ge=1, le=86_400, description="seconds between stored epochs")
     duration: int = Field(0, ge=0, description="seconds to run, 0 for ever")
@@ -50,20 +55,8 @@ class CollectOptions(BaseModel):
     replicas: int = Field(1, ge=1, le=2, description="with relay: how many later collectors must be live")
     dry_run: bool = Field(default=False, description="print one line a second; no store, no spool, no Prefect")
 
-
-def store_options(env: settings.Settings, backend: str | None) -> StoreOptions:
-    """Say where rows are stored: `backend` where the options name one, else as the environment says."""
-    return StoreOptions(
-        backend or env.db_backend,
-        env.sqlite_path,
-        env.bigtable_project_id,
-        env.bigtable_instance_id,
-        env.bigtable_app_profile_id,
-        env.bigtable_emulator_host,
-    )
-
-
-def group(env: settings.Settings, options: CollectOptions) -> Group:
-    """Say which collectors stand in for each other with these options."""
-    names = tuple(tables.depth_table(symbol, options.table_suffix) for symbol in options.symbols)
-    return Group(env.collector_group or socket.gethostname(), options.replicas, names)
+    @model_validator(mode="after")
+    def _stores_what_it_hands_over(self) -> Self:
+        if self.relay and self.dry_run:
+            raise ValueError("--relay does not go with --dry-run: a dry run has no successors, since it stores nothing")
+        return self
