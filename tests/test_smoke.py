@@ -24,11 +24,13 @@ def test_deployed_collected_verified_rolled_up(tmp_path: Path) -> None:
             [collected] = site.runs("collect")
             assert collected.message.startswith("BTC/USDT ")
             assert collected.message.endswith("0 rows wait in the spool")
-            site.ask("verify", "verify-daily", time.time(), {"grace": 0})
+            epochs = site.epochs("")
+            span = {"start": str(epochs[0]), "end": str(epochs[-1] + 1), "grace": 0}
+            site.ask("verify", "verify-daily", time.time(), span)
             site.ask("rollup", "rollup-hourly", time.time())
             until(lambda: site.states("verify-daily") + site.states("rollup-hourly") == ["Completed"] * 2, 90)
             [verified] = site.runs("verify-daily")
-            assert verified.message.startswith("no gap in ")
+            assert verified.message == f"no gap in {len(epochs)} epochs"
             assert {"collector-run", "coverage", "open-gaps"} <= site.artifacts()
         finally:
             site.stack.down()
