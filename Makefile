@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test e2e lint bench up down lock clean
+.PHONY: setup demo test e2e lint bench growth up down lock clean
 
 setup: .venv/.ready
 
@@ -36,6 +36,9 @@ lint: setup
 
 bench: setup
 	$(RUN) -m benchmarks
+
+growth: setup
+	$(RUN) -m deploy.local.growth
 
 lock: setup
 	$(BIN)/uv pip compile $(LOCK) --group build --output-file requirements.lock pyproject.toml
