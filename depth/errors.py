@@ -9,6 +9,8 @@
     ├── TerminalError              a person must act; never retried (exit 1)
     │   ├── AccessRefused          HTTP 451 or 403: this machine may not read the market
     │   ├── StoreRefused           permission, missing table, corrupt file
+    │   ├── DestinationRefused     a place for files cannot be written
+    │   ├── NothingStored          there is no row where some were asked for
     │   └── UsageError             a wrong setting or option (exit 2)
     │       ├── UnknownSymbol      the exchange has no such spot market
     │       └── TableMismatch      the table belongs to another source, step, steps or interval
@@ -103,6 +105,14 @@ class AccessRefused(TerminalError):
 
 class StoreRefused(TerminalError):
     """The store says no: a permission, a missing table, a corrupt file."""
+
+
+class DestinationRefused(TerminalError):
+    """A directory, bucket or file cannot be written."""
+
+
+class NothingStored(TerminalError):
+    """No row is stored where some were asked for."""
 
 
 class UsageError(TerminalError):

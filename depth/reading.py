@@ -22,8 +22,9 @@ from depth.summary import Summary
 
 logger = logging.getLogger(__name__)
 
-# Rows of a batch at most: over an hour, 3 MB of buckets.
+# Rows of a batch at most: over an hour. With more buckets than usual fewer, so that a batch holds 3 MB.
 BATCH_ROWS = 4096
+_BATCH_BUCKETS = 2 * 40 * BATCH_ROWS
 _END = 10_000_000_000
 _CLOCKS_APART_SECONDS = 3600
 
@@ -98,6 +99,7 @@ class TableReader:
         self._store = store
         self._there = there
         self._market = table.symbol.replace("/", "")
+        self._batch_seconds = table.grid.interval * max(1, min(BATCH_ROWS, _BATCH_BUCKETS // (2 * table.grid.steps)))
 
     def shape(self, columns: Collection[str] | None = None, *, fill_gaps: bool = False) -> Shape:
         """Say what `batches` gives for the same arguments."""
@@ -135,9 +137,8 @@ class TableReader:
                 if batch.num_rows:
                     yield batch
                 continue
-            size = BATCH_ROWS * self.table.grid.interval
-            for begin in range(span.start, span.end, size):  # a stretch longer than that is empty
-                piece = Interval(begin, min(begin + size, span.end))
+            for begin in range(span.start, span.end, self._batch_seconds):  # a stretch longer than that is empty
+                piece = Interval(begin, min(begin + self._batch_seconds, span.end))
                 yield shape.fill(batch, piece, gaps.overlapping(known, *piece))
 
     async def latest(
@@ -164,6 +165,12 @@ class TableReader:
                 break
         batch, _ = shape.batch(found)
         return batch
+
+    async def present(self, start: int, end: int) -> list[int]:
+        """Give the epochs of ``[start, end)`` that have a row, sorted, without reading the rows."""
+        keys = self._store.keys(self.table.name, *rowkey.bounds(start, end))
+        epochs = [self._epoch(key) async for key in keys]
+        return [epoch for epoch in epochs if epoch is not None][::-1]
 
     async def begun_before(self, epoch: int) -> bool:
         """Say whether any row is older than `epoch`."""
@@ -229,8 +236,8 @@ class TableReader:
     async def _stretches(
         self, whole: Interval, stored: Collection[str] | None
     ) -> AsyncGenerator[tuple[Interval, list[_Found]], None]:
-        """Cut the range into stretches of `BATCH_ROWS` epochs, and longer ones where nothing is stored."""
-        chunk = reach = BATCH_ROWS * self.table.grid.interval
+        """Cut the range into stretches of a batch, and longer ones where nothing is stored."""
+        chunk = reach = self._batch_seconds
         start = whole.start
         while start < whole.end:
             span = Interval(start, min(start + reach, whole.end))
