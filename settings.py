@@ -3,12 +3,13 @@
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from depth.alerts.options import AlertOptions
 from depth.command import describe
 from depth.epochs import Grid
 from depth.errors import UsageError
@@ -62,9 +63,21 @@ class Settings(BaseSettings):
     flush_seconds: float | None = Field(
         None, gt=0, le=3600, description="seconds between uploads; 10 under Prefect, 1 without it"
     )
+    alert_webhook_url: SecretStr | None = Field(None, description="http(s) address that takes alerts as JSON")
+    alert_webhook_secret: SecretStr | None = Field(None, description="signs what is sent to the webhook")
+    alert_urls: SecretStr | None = Field(None, description="chats, pagers and mail as apprise names them")
+    heartbeat_url: SecretStr | None = Field(None, description="http(s) address asked each minute while all is well")
     collector_group: str | None = Field(None, description="collectors that stand in for each other; the host name")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what is logged")
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = Field(
+        "INFO", description="what is logged"
+    )
     log_format: Literal["text", "json"] = Field("text", description="json: one object a line, as Cloud Logging reads")
+
+    @model_validator(mode="after")
+    def _files_of_their_own(self) -> Self:
+        if self.spool_path == self.sqlite_path:
+            raise ValueError(f"SPOOL_PATH and SQLITE_PATH name the same file {self.spool_path}: give each its own")
+        return self
 
     def store(self, backend: str | None = None) -> StoreOptions:
         """Say where rows are stored: in `backend` where an option names one, else as the environment says."""
@@ -75,6 +88,25 @@ class Settings(BaseSettings):
             self.bigtable_instance_id,
             self.bigtable_app_profile_id,
             self.bigtable_emulator_host,
+        )
+
+    def alerts(self, backend: str | None = None) -> AlertOptions:
+        """Say who is told what goes wrong, and who says it.
+
+        Args:
+            backend: where an option names one.
+        """
+        store = self.store(backend)
+        environment = f"{self._group}/{store.backend}"
+        # Machines of several groups may share a Bigtable; a file is one machine's.
+        shared = f"{store.project}/{store.instance}" if store.backend == "bigtable" else environment
+        return AlertOptions(
+            environment,
+            shared,
+            _secret(self.alert_webhook_url),
+            _secret(self.alert_webhook_secret),
+            _secret(self.alert_urls),
+            _secret(self.heartbeat_url),
         )
 
     def plan(self, options: CollectOptions, *, flush_seconds: float = 1.0, scheduled: int | None = None) -> Plan:
@@ -100,9 +132,18 @@ class Settings(BaseSettings):
             dry_run=options.dry_run,
             relay=options.relay,
             replicas=options.replicas,
-            group=self.collector_group or socket.gethostname(),
+            group=self._group,
             scheduled=scheduled,
+            alerts=self.alerts(options.backend),
         )
+
+    @property
+    def _group(self) -> str:
+        return self.collector_group or socket.gethostname()
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()
 
 
 class Supervisor(BaseSettings):

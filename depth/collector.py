@@ -15,6 +15,7 @@ from depth.errors import ExchangeUnavailable, MalformedFrame, TerminalError
 from depth.events import Event
 from depth.exchange.base import Exchange, Market
 from depth.exchange.retry import keep_trying
+from depth.incidents import SUSPECT
 from depth.outcome import Latency, Outcome, summarise
 from depth.snapshot import Snapshot
 
@@ -22,9 +23,14 @@ logger = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 0.25
 _STATUS_SECONDS = 60.0
+_FIRST_EVENT_SECONDS = 10.0
 _SILENT_SECONDS = 5.0
 
 T = TypeVar("T")
+
+
+async def _nothing() -> None:
+    pass
 
 
 class Sink(Protocol):
@@ -47,11 +53,15 @@ class Progress:
         chained: the next event can prove a row.
         first_epoch: first second captured, None before.
         captured_epoch: last second captured, None before.
+        audits_agreed: snapshots that the book agreed with.
+        suspect: the newest rows that an audit did not confirm, None without any.
     """
 
     chained: bool = False
     first_epoch: int | None = None
     captured_epoch: int | None = None
+    audits_agreed: int = 0
+    suspect: Incident | None = None
 
 
 class Collector:
@@ -88,12 +98,15 @@ class Collector:
         self._heard: dict[str, float] = {}
         self._asked_to_wait_until = 0.0
 
-    async def run(self, symbols: Sequence[str], stop: asyncio.Event) -> Outcome:
+    async def run(
+        self, symbols: Sequence[str], stop: asyncio.Event, begin: Callable[[], Awaitable[None]] = _nothing
+    ) -> Outcome:
         """Collect until told to stop.
 
         Args:
             symbols: ``BASE/QUOTE``.
             stop: set by whoever ends the run; rows captured until then are handed to the sink.
+            begin: called before the first row, once the exchange is known to have the markets.
 
         Returns:
             What the run did.
@@ -107,6 +120,7 @@ class Collector:
             await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if loading.done():
                 markets = loading.result()
+                await begin()
                 self._prepare(markets)
                 await self._work(markets, stopping)
         finally:
@@ -117,8 +131,13 @@ class Collector:
 
     def progress(self, symbol: str) -> Progress:
         """Say how far a symbol is; nothing before its market is loaded."""
-        chained = any(capture.symbol == symbol and capture.chained for capture in self._captures.values())
-        return Progress(chained, *self._epochs.get(symbol, ()))
+        capture = next((capture for capture in self._captures.values() if capture.symbol == symbol), None)
+        if capture is None:
+            return Progress()
+        first, last = self._epochs.get(symbol, (None, None))
+        suspects = (each for each in self._incidents[symbol].values() if each.cause == SUSPECT)
+        newest = max(suspects, key=lambda each: each.end, default=None)
+        return Progress(capture.chained, first, last, capture.counts.audits_agreed, newest)
 
     @property
     def captured(self) -> int:
@@ -248,14 +267,23 @@ class Collector:
         return await keep_trying(noting, what)
 
     async def _ask_status(self, market: Market) -> None:
-        """Find out whether a long silence is a halt of the market."""
+        """Find out whether a long silence, or one from the start on, is a halt of the market."""
+        capture = self._captures[market.id]
+        await asyncio.sleep(_FIRST_EVENT_SECONDS)
+        if not capture.counts.events:
+            await self._is_halted(market)
+            why = "the exchange says that it does not trade" if capture.halted else "see BINANCE_WS_URL if this lasts"
+            logger.warning("%s: no event within %.0f s: %s", market.symbol, _FIRST_EVENT_SECONDS, why)
         while True:
             await asyncio.sleep(_STATUS_SECONDS)
             if time.monotonic() - self._heard[market.id] > QUIET_LIMIT_MS / 1000:
-                try:
-                    self._captures[market.id].halted |= not await self._exchange.trading(market.symbol)
-                except (ExchangeUnavailable, TerminalError) as error:
-                    logger.warning("%s: silent, and its status cannot be read: %s", market.symbol, error)
+                await self._is_halted(market)
+
+    async def _is_halted(self, market: Market) -> None:
+        try:
+            self._captures[market.id].halted |= not await self._exchange.trading(market.symbol)
+        except (ExchangeUnavailable, TerminalError) as error:
+            logger.warning("%s: silent, and its status cannot be read: %s", market.symbol, error)
 
     async def _hand_over(self) -> None:
         while True:

@@ -73,7 +73,7 @@ def parse_subcommand(model: type[BaseModel], arguments: list[str] | None) -> Bas
 
 
 def describe(error: ValidationError, spell: Callable[[str], str] = str) -> str:
-    """Write a validation error as one line.
+    """Write a validation error as one line; one that is of no single field does not say what they hold: secrets too.
 
     Args:
         error: from a settings or options model, or from a model with one such model a field.
@@ -82,8 +82,8 @@ def describe(error: ValidationError, spell: Callable[[str], str] = str) -> str:
     problems = []
     for problem in error.errors():
         names = [part for part in problem["loc"] if isinstance(part, str)]
-        name = spell(names[-1]) if names else "options"
-        problems.append(f"{name}: {problem['msg'].removeprefix('Value error, ')} (got {problem['input']!r})")
+        said = problem["msg"].removeprefix("Value error, ")
+        problems.append(f"{spell(names[-1])}: {said} (got {problem['input']!r})" if names else said)
     return "; ".join(problems)
 
 

@@ -5,12 +5,14 @@
     │   ├── ExchangeUnavailable    no route, 5xx, time-out, rate limit (with `retry_after`)
     │   ├── CaptureStalled         nothing was captured for too long; the run ends and may be begun anew
     │   ├── StoreUnavailable       the store did not answer, or not in time
-    │   └── SpoolFull              the spool takes no more rows
+    │   ├── SpoolFull              the spool takes no more rows
+    │   └── ChannelUnavailable     who is to be alerted does not answer
     ├── TerminalError              a person must act; never retried (exit 1)
     │   ├── AccessRefused          HTTP 451 or 403: this machine may not read the market
     │   ├── StoreRefused           permission, missing table, corrupt file
     │   ├── DestinationRefused     a place for files cannot be written
     │   ├── NothingStored          there is no row where some were asked for
+    │   ├── ChannelRefused         who is to be alerted says no
     │   └── UsageError             a wrong setting or option (exit 2)
     │       ├── UnknownSymbol      the exchange has no such spot market
     │       └── TableMismatch      the table belongs to another source, step, steps or interval
@@ -21,7 +23,7 @@
 The message of each is one line: what happened, then the remedy.
 """
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 class DepthError(Exception):
@@ -73,6 +75,10 @@ class SpoolFull(TransientError):
     """The spool takes no more rows; those given stay with the caller."""
 
 
+class ChannelUnavailable(TransientError):
+    """A message did not get through to a webhook or chat; its text names the setting and never the address."""
+
+
 class TerminalError(DepthError):
     """Will not pass by itself; the text says who must do what."""
 
@@ -113,6 +119,10 @@ class DestinationRefused(TerminalError):
 
 class NothingStored(TerminalError):
     """No row is stored where some were asked for."""
+
+
+class ChannelRefused(TerminalError):
+    """A webhook or chat does not want the message; its text names the setting and never the address."""
 
 
 class UsageError(TerminalError):
@@ -160,3 +170,15 @@ class MalformedFrame(DataError):
 
 class MalformedRow(DataError):
     """A stored row that cannot be read back."""
+
+
+class Trouble(NamedTuple):
+    """Something that has been failing for a while.
+
+    Attributes:
+        since: UTC second of its first failure.
+        error: the last one.
+    """
+
+    since: int
+    error: Exception

@@ -1,8 +1,8 @@
 """The options of commands: what their command lines, and their forms in the Prefect UI, may say."""
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from depth import times
 
@@ -25,7 +25,7 @@ def _time(text: str) -> str:
 
 Symbols = Annotated[list[str], AfterValidator(_symbols)]
 Time = Annotated[str, AfterValidator(_time), Field(coerce_numbers_to_str=True)]
-Backend = Annotated[str, Field(pattern="^(sqlite|bigtable)$")]
+Backend = Literal["sqlite", "bigtable"]
 
 
 class HealthOptions(BaseModel):
@@ -43,7 +43,7 @@ class CollectOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     symbols: Symbols = Field(default=["BTC/USDT"], min_length=1, description="markets to collect, BASE/QUOTE")
-    step: float = Field(0.00002, gt=0, le=1, description="width of a bucket in log price (0.00002 is 0.002 %)")
+    step: float = Field(0.00002, ge=1e-9, le=1, description="width of a bucket in log price (0.00002 is 0.002 %)")
     steps: int = Field(40, ge=1, le=10_000, description="buckets on each side")
     interval: int = Field(1, ge=1, le=86_400, description="seconds between stored epochs")
     duration: int = Field(0, ge=0, description="seconds to run, 0 for ever")
@@ -54,3 +54,9 @@ class CollectOptions(BaseModel):
     relay: bool = Field(default=False, description="after duration, go on until later collectors have taken over")
     replicas: int = Field(1, ge=1, le=2, description="with relay: how many later collectors must be live")
     dry_run: bool = Field(default=False, description="print one line a second; no store, no spool, no Prefect")
+
+    @model_validator(mode="after")
+    def _stores_what_it_hands_over(self) -> Self:
+        if self.relay and self.dry_run:
+            raise ValueError("--relay does not go with --dry-run: a dry run has no successors, since it stores nothing")
+        return self

@@ -1,8 +1,9 @@
 """What one run of the collector is to do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from depth.alerts.options import AlertOptions
 from depth.epochs import Grid
 from depth.storage.open import StoreOptions
 
@@ -29,6 +30,7 @@ class Plan:
         group: collectors that stand in for each other.
         scheduled: UTC second at which the run was to start, None for now.
         stall_seconds: a run that captures nothing for so long ends itself.
+        alerts: who is told what goes wrong.
     """
 
     symbols: tuple[str, ...]
@@ -48,3 +50,4 @@ class Plan:
     group: str = ""
     scheduled: int | None = None
     stall_seconds: float = 120.0
+    alerts: AlertOptions = field(default_factory=AlertOptions)

@@ -34,8 +34,10 @@ class Presence(msgspec.Struct, frozen=True):
         first_epoch: first second that it captured, None before.
         last_epoch: last second that the store has acknowledged, None before.
         captured_epoch: last second that it captured, None before.
-        oldest_spooled: oldest second that waits in its spool, None without one.
+        oldest_spooled: oldest second of this table that waits in its spool, None without one.
         spool_count: rows that wait in its spool.
+        began: UTC second at which it did begin, by its local clock; None in rows of older runs.
+        spool: id of its spool file; whoever uses the file later adopts what it leaves. Empty in rows of older runs.
     """
 
     collector: str
@@ -48,6 +50,8 @@ class Presence(msgspec.Struct, frozen=True):
     captured_epoch: int | None = None
     oldest_spooled: int | None = None
     spool_count: int = 0
+    began: int | None = None
+    spool: str = ""
 
     @property
     def order(self) -> tuple[int, str]:

@@ -5,6 +5,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from depth import presence, tables
 from depth.errors import DepthError, MalformedRow
 from depth.presence import BEACON_SECONDS, Neighbours, Presence
@@ -44,6 +46,14 @@ class Relay:
             except (TimeoutError, DepthError) as error:
                 logger.debug("presence of this run is not written: %s", str(error) or "no answer in time")
             await asyncio.sleep(max(0.0, began + BEACON_SECONDS - time.monotonic()))
+
+    async def farewell(self) -> None:
+        """Say what this run leaves in its spool, and that it brings no more; if that fails the last beacon stays."""
+        try:
+            leaving = msgspec.structs.replace(await self._myself(), state="unchained")
+            await self._store.write(self._table, [presence.encode(leaving)])
+        except DepthError as error:
+            logger.debug("the end of this run is not written: %s", error)
 
     async def successors(self) -> None:
         """Wait until enough later collectors have taken over; without one, say so and go on."""

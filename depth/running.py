@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from depth import tables
+from depth.alerts.delivery import Delivery, Notify
+from depth.catalog import DepthTable
 from depth.collector import Collector
 from depth.command import INTERRUPTED
-from depth.errors import DepthError, TransientError
+from depth.errors import CaptureStalled, DepthError, TerminalError, TransientError
+from depth.monitor import Monitor, Sights
 from depth.outcome import Outcome
 from depth.plan import Plan
 from depth.presence import Presence
@@ -94,7 +97,11 @@ async def upload_directly(shipment: Shipment) -> int:
 
 
 async def run(
-    plan: Plan, stop: asyncio.Event, upload: Upload = upload_directly, notifier: Notifier | None = None
+    plan: Plan,
+    stop: asyncio.Event,
+    upload: Upload = upload_directly,
+    send: Notify = Delivery.send,
+    notifier: Notifier | None = None,
 ) -> Outcome:
     """Collect as planned, until `stop` is set or the duration is over.
 
@@ -102,18 +109,33 @@ async def run(
         plan: what to do.
         stop: ends the run.
         upload: sends one shipment, with the retries of whoever runs it.
+        send: sends one message to people, likewise.
         notifier: tells systemd, where it is systemd that began the run.
 
     Returns:
         What the run did.
 
     Raises:
-        TerminalError: a person must act; its text says what to do.
-        CaptureStalled: nothing was captured for 120 s; what was is spooled, and shipped where the store took it.
+        TerminalError: a person must act; its text says what to do. People were told.
+        CaptureStalled: nothing was captured for 120 s, or in the whole duration; what was is spooled, and shipped
+            where the store took it.
     """
+    monitor = Monitor(plan.alerts, plan.spool_path, plan.symbols, send)
+    try:
+        return await _run(plan, stop, upload, monitor, notifier or Notifier())
+    except TerminalError as error:
+        if not plan.dry_run:
+            await monitor.ended(error)
+        raise
+    finally:
+        await monitor.close()
+
+
+async def _run(plan: Plan, stop: asyncio.Event, upload: Upload, monitor: Monitor, notifier: Notifier) -> Outcome:
     from depth.exchange.binance import Binance  # noqa: PLC0415  # ccxt: 45 MB, half a second; flow files stay light
 
     freeze_imports()
+    began = time.monotonic()
     collector = f"{socket.gethostname()}-{int(time.time())}-{os.getpid()}-{secrets.token_hex(2)}"
     exchange = Binance(plan.rest_url, plan.ws_url, plan.connections)
     timer = [_after(plan.duration, stop)] if plan.duration and not plan.relay else []
@@ -121,7 +143,7 @@ async def run(
         async with _beside(timer):
             if plan.dry_run:
                 capture = Collector(exchange, plan.grid, collector, TerminalSink())
-                watchdog = Watchdog(capture, notifier or Notifier(), plan.stall_seconds)
+                watchdog = Watchdog(capture, notifier, plan.stall_seconds)
                 async with _beside([watchdog.run(stop)]):
                     outcome = await capture.run(plan.symbols, stop)
             else:
@@ -131,16 +153,19 @@ async def run(
                 async with _spooling(plan, collector, store, Destination(store, metas), upload) as ready:
                     sink = SpoolSink(ready.spool, ready.thread, store.backend, names, collector)
                     capture = Collector(exchange, plan.grid, collector, sink)
-                    watchdog = Watchdog(capture, notifier or Notifier(), plan.stall_seconds)
+                    watchdog = Watchdog(capture, notifier, plan.stall_seconds)
                     relays = ready.relays(names, capture)
                     beside = [watchdog.run(stop), *(relay.beacon() for relay in relays)]
+                    beside += monitor.watch(ready.sights(names, capture, sink))
                     if plan.relay:
                         beside.append(_hand_over(plan.duration, relays, stop))
-                    outcome = await ready.beside_shipping(capture.run(plan.symbols, stop), beside)
+                    outcome = await ready.beside_shipping(capture.run(plan.symbols, stop, ready.prepare), beside)
                 outcome.waiting = ready.waiting
     finally:
         await exchange.close()
     watchdog.check(outcome)
+    if plan.duration and time.monotonic() - began >= plan.duration and not any(part.rows for part in outcome.symbols):
+        raise CaptureStalled(plan.duration)
     return outcome
 
 
@@ -197,7 +222,9 @@ class _Spooling:
         self._plan = plan
         self._collector = collector
         self._destination = destination
-        self._scheduled = int(time.time()) if plan.scheduled is None else plan.scheduled
+        self._began = int(time.time())
+        self._scheduled = self._began if plan.scheduled is None else plan.scheduled
+        self._relays: list[Relay] = []
         self._shipper = Shipper(destination, self.spool, self.thread, upload, plan.flush_seconds)
 
     async def call(self, function: Callable[[], T]) -> T:
@@ -218,14 +245,26 @@ class _Spooling:
                     first_epoch=progress.first_epoch,
                     last_epoch=self._destination.acknowledged.get(table),
                     captured_epoch=progress.captured_epoch,
-                    oldest_spooled=stats.oldest_epoch,
+                    oldest_spooled=stats.oldest.get(table),
                     spool_count=stats.count,
+                    began=self._began,
+                    spool=stats.spool,
                 )
 
             return presence
 
         store, replicas = self._destination.store, self._plan.replicas
-        return [Relay(store, table, replicas, myself(symbol, table)) for symbol, table in names.items()]
+        self._relays = [Relay(store, table, replicas, myself(symbol, table)) for symbol, table in names.items()]
+        return self._relays
+
+    def sights(self, names: Mapping[str, str], collector: Collector, sink: SpoolSink) -> Sights:
+        """Say where a monitor finds what it looks at."""
+
+        async def used() -> float:
+            return (await self.call(self.spool.stats)).used_bytes / self._plan.spool_limit_bytes
+
+        watched = [DepthTable(table, symbol, self._plan.grid) for symbol, table in names.items()]
+        return Sights(watched, collector.progress, sink, self._shipper, self._destination, used)
 
     async def beside_shipping(
         self, capture: Awaitable[Outcome], beside: Iterable[Coroutine[object, object, None]]
@@ -238,11 +277,22 @@ class _Spooling:
                 shipping.result()
             return await capturing
 
+    async def prepare(self) -> None:
+        """Make the tables, or see that they are this run's; a store that is away is no reason to wait."""
+        try:
+            async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
+                await self._destination.prepare()
+        except (TimeoutError, TransientError) as error:
+            said = str(error) or f"the {self._destination.store.backend} store gave no answer in time"
+            logger.warning("%s; capture begins all the same, rows wait in the spool", said)
+
     async def finish(self) -> None:
         """Give the last rows a moment to reach the store; what does not waits in the spool."""
         try:
             async with asyncio.timeout(_LAST_UPLOAD_SECONDS):
                 await self._shipper.flush()
+                for relay in self._relays:
+                    await relay.farewell()
         except (TimeoutError, DepthError) as error:
             logger.warning("the last rows wait in the spool for the next run: %s", str(error) or "no answer in time")
         self.waiting = (await self.call(self.spool.stats)).count
@@ -255,12 +305,6 @@ async def _spooling(
     spooling = _Spooling(plan, collector, destination, upload)
     try:
         await spooling.call(spooling.spool.open)
-        try:
-            async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
-                await destination.prepare()
-        except (TimeoutError, TransientError) as error:
-            said = str(error) or "the store does not answer yet"
-            logger.warning("%s; capture begins all the same, rows wait in the spool", said)
         yield spooling
         await spooling.finish()
     finally:

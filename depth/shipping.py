@@ -17,6 +17,7 @@ from depth.errors import (
     TableMismatch,
     TerminalError,
     TransientError,
+    Trouble,
 )
 from depth.record import Record
 from depth.storage.base import Store
@@ -163,7 +164,12 @@ class Shipment:
 
 
 class Shipper:
-    """Takes rows out of the spool, oldest first, every `flush_seconds`."""
+    """Takes rows out of the spool, oldest first, every `flush_seconds`.
+
+    Attributes:
+        trouble: what keeps rows in the spool, None while they are shipped.
+        shipped_at: UTC second at which the store last took rows, None before.
+    """
 
     def __init__(
         self,
@@ -182,6 +188,8 @@ class Shipper:
             upload: sends one shipment, with the retries of whoever runs the flow.
             flush_seconds: between uploads.
         """
+        self.trouble: Trouble | None = None
+        self.shipped_at: int | None = None
         self._destination = destination
         self._spool = spool
         self._thread = thread
@@ -198,11 +206,12 @@ class Shipper:
             await asyncio.sleep(max(self._flush_seconds, backoff))
             try:
                 await self.flush()
-                failures = 0
+                failures, self.trouble = 0, None
             except TableMismatch:
                 raise
             except Exception as error:
                 failures += 1
+                self.trouble = Trouble(int(time.time()) if self.trouble is None else self.trouble.since, error)
                 if not isinstance(error, DepthError):
                     logger.exception("an upload failed in a way that nobody thought of: the rows wait in the spool")
                 elif time.monotonic() - said >= _LONGEST_BACKOFF:
@@ -224,6 +233,7 @@ class Shipper:
                 try:
                     await self._upload(Shipment(self._destination, self._spool, self._thread, rows))
                     shipped += len(rows)
+                    self.shipped_at = int(time.time())
                 except TableMismatch:
                     raise
                 except (TransientError, TerminalError) as error:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from depth import rowkey, snapshot, tables
 from depth.capture import Incident
-from depth.errors import DepthError
+from depth.errors import DepthError, Trouble
 from depth.incidents import Report
 from depth.record import Record
 from depth.snapshot import Snapshot
@@ -41,7 +41,11 @@ class TerminalSink:
 
 
 class SpoolSink:
-    """Makes rows durable in the spool; while the spool takes nothing, the last hour is held in memory."""
+    """Makes rows durable in the spool; while the spool takes nothing, the last hour is held in memory.
+
+    Attributes:
+        trouble: why the spool takes nothing, None while it does.
+    """
 
     def __init__(
         self, spool: Spool, thread: Executor, backend: str, depth_tables: Mapping[str, str], collector: str
@@ -55,6 +59,7 @@ class SpoolSink:
             depth_tables: symbol to table.
             collector: id of this run.
         """
+        self.trouble: Trouble | None = None
         self._spool = spool
         self._thread = thread
         self._backend = backend
@@ -94,8 +99,10 @@ class SpoolSink:
                 self._thread, self._spool.append, self._backend, batch, dict(self._captured)
             )
         except DepthError as error:
+            self.trouble = Trouble(int(time.time()) if self.trouble is None else self.trouble.since, error)
             self._hold(error)
             return
+        self.trouble = None
         for _ in rows:
             self._held.popleft()
         self._reports.clear()

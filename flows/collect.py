@@ -15,6 +15,7 @@ from depth.errors import CaptureStalled, TerminalError
 from depth.options import CollectOptions
 from depth.running import run, run_directly, stop_on_signals
 from flows import _command
+from tasks.alerts import send_alert
 from tasks.artifacts import report_run
 from tasks.store import store_snapshots
 
@@ -30,7 +31,7 @@ async def collect(options: CollectOptions) -> State[int]:
         try:
             scheduled = int(flow_run.scheduled_start_time.timestamp())
             plan = settings.load().plan(options, flush_seconds=_FLUSH_SECONDS, scheduled=scheduled)
-            outcome = await run(plan, stop.event, store_snapshots)
+            outcome = await run(plan, stop.event, store_snapshots, send_alert)
         except (CaptureStalled, TerminalError) as error:
             logger.error("%s", error)  # noqa: TRY400  # its one line says all
             return Failed(message=str(error), data=error)

@@ -35,7 +35,7 @@ class Ended:
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
     """Give an environment in which everything is kept in one folder and nothing of the caller's is seen."""
-    ours = ("BINANCE_", "BIGTABLE_", "PREFECT_", "SQLITE_", "SPOOL_", "DB_")
+    ours = ("ALERT_", "BINANCE_", "BIGTABLE_", "DB_", "HEARTBEAT_", "PREFECT_", "SPOOL_", "SQLITE_")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     places = {
         "SQLITE_PATH": str(folder / "depth.db"),

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from depth import rowkey
+from depth import relay, rowkey
 from depth.epochs import Grid
 from depth.errors import CaptureStalled, UnknownSymbol
 from depth.exchange.simulated import SyntheticSource
 from depth.outcome import Outcome
 from depth.plan import Plan
+from depth.presence import Presence
 from depth.running import Upload, run, stop_on_signals, upload_directly
 from depth.shipping import Shipment
-from depth.storage.open import StoreOptions
+from depth.storage.open import StoreOptions, open_store
 from tests.live import Exchange, until
 
 TABLE = "binance_btc_depth"
@@ -111,6 +112,26 @@ async def test_a_run_stores_every_second_and_leaves_the_spool_empty(plan: Plan) 
     assert (outcome.waiting, waiting(plan)) == (0, [])
 
 
+async def presences(plan: Plan) -> list[Presence]:
+    store = open_store(plan.store)
+    try:
+        return await relay.read(store, f"{TABLE}_collectors")
+    finally:
+        await store.close()
+
+
+async def test_a_run_says_last_what_it_leaves_behind(plan: Plan) -> None:
+    """Its presence stays: from when to when it was there, and that nothing waits and nothing more comes."""
+    began = time.time()
+    await run_until(plan, lambda: len(stored(plan)) >= 3)
+    [last] = await presences(plan)
+    assert (last.state, last.oldest_spooled, last.spool_count) == ("unchained", None, 0)
+    assert last.began is not None
+    assert int(began) <= last.began < last.seen_at <= time.time()
+    assert last.last_epoch == last.captured_epoch == stored(plan)[-1]
+    assert last.spool
+
+
 async def test_a_duration_ends_the_run(plan: Plan) -> None:
     """After so many seconds it ends by itself, and well."""
     began = time.monotonic()
@@ -192,6 +213,15 @@ async def test_an_unknown_symbol_ends_a_run_before_anything_is_captured(plan: Pl
         await run(replace(plan, symbols=("BTC/USDT", "FOO/USDT")), asyncio.Event())
     assert waiting(plan) == []
     assert list(plan.spool_path.parent.glob("*.lock")) == []
+    assert not plan.store.sqlite_path.exists()  # no table is begun for a market that may be mistyped
+
+
+async def test_a_duration_without_a_row_is_a_failure(plan: Plan, exchange: Exchange) -> None:
+    """Nobody takes an empty run for a good one; no table is begun either."""
+    exchange.faults.rest_status(503, seconds=60)
+    with pytest.raises(CaptureStalled, match="nothing was captured for 1 s"):
+        await run(replace(plan, duration=1), asyncio.Event())
+    assert not plan.store.sqlite_path.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

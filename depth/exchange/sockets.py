@@ -258,7 +258,7 @@ class SocketPool:
 
     def ended(self, socket: Socket, reason: str) -> None:
         """Take out a socket that was closed by the other side."""
-        if self._live.pop(socket.name, None) is not None:
+        if self._release(socket):
             logger.warning("socket %s is closed (%s); a new one is opened", socket.name, reason)
             self._feed.closed(socket.name)
 
@@ -272,7 +272,7 @@ class SocketPool:
             new.retire_at = new.opened_at + self._age_seconds * (1 + _AGE_SPREAD * (2 * share - 1))
             if old is not None:
                 self.reconnects += 1
-                if old.name in self._live:
+                if self._live.get(old.name) is old:
                     await self._overlap(new)
                     self._drop(old)
             await new.over.wait()
@@ -300,9 +300,16 @@ class SocketPool:
             logger.debug("socket %s has delivered nothing yet", new.name)
 
     def _drop(self, socket: Socket) -> None:
-        if self._live.pop(socket.name, None) is not None:
+        if self._release(socket):
             self._feed.closed(socket.name)
-        self.spawn(socket.close())
+            self.spawn(socket.close())
+
+    def _release(self, socket: Socket) -> bool:
+        """Take a socket out, and say whether it was in: its name may be another's by now."""
+        if self._live.get(socket.name) is not socket:
+            return False
+        del self._live[socket.name]
+        return True
 
     async def _look(self) -> None:
         """Judge every socket four times a second; after a stall all waiting begins anew."""

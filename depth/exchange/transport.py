@@ -18,6 +18,7 @@ _REQUEST_TIMEOUT_MS = 20_000
 _CONNECT_TIMEOUT_MS = 10_000
 _PING_MS = 20_000
 _GOODBYE_SECONDS = 1.0
+_LONGEST_BAN_SECONDS = 3 * 86_400.0  # what Binance names as the longest
 _BINANCES_OWN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.IM_A_TEAPOT)
 
 
@@ -88,7 +89,7 @@ class Transport(binance):  # type: ignore[misc]  # ccxt is untyped
             return AccessRefused(self.status, self.host)
         if self.status:
             retry_after = self.response_headers.get("retry-after", "")
-            wait = float(retry_after) if retry_after.isdecimal() else None
+            wait = min(float(retry_after), _LONGEST_BAN_SECONDS) if retry_after.isdecimal() else None
             if wait is not None:
                 remedy = f", wait {retry_after} s"
             elif self.status in _BINANCES_OWN or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

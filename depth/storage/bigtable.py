@@ -23,9 +23,11 @@ from google.cloud.bigtable.data.row_filters import (
     CellsColumnLimitFilter,
     CellsRowLimitFilter,
     ColumnQualifierRegexFilter,
+    ColumnRangeFilter,
     RowFilter,
     RowFilterChain,
     StripValueTransformerFilter,
+    ValueRangeFilter,
 )
 
 from depth.errors import MalformedRow, StoreUnavailable
@@ -203,6 +205,24 @@ class BigtableStore:
             target = await self._table(table)
             [cells] = (entry.mutations for entry in self._entries([record]))
             return not await target.check_and_mutate_row(record.key, None, false_case_mutations=list(cells))
+
+    async def swap(self, table: str, key: str, column: str, old: str | None, new: str) -> bool:
+        """Set one column to `new` only if it holds `old`, None for nothing; atomically. Say whether it was set.
+
+        It is sent once: after `StoreUnavailable` the column may be set, so read it back before trying again.
+        """
+        name = column.encode()
+        held: list[RowFilter] = [ColumnRangeFilter(FAMILY, name, name), _NEWEST]
+        if old is not None:
+            held.append(ValueRangeFilter(old.encode(), old.encode()))
+        with translated(self._place, table):
+            target = await self._table(table)
+            [entry] = self._entries([Record(key, {column: new})])
+            # Emptied first: a cell of a machine whose clock is ahead would hide the new one.
+            cells = [DeleteRangeFromColumn(FAMILY, name), *entry.mutations]
+            case = {"false_case_mutations" if old is None else "true_case_mutations": cells}
+            matched = await target.check_and_mutate_row(key, RowFilterChain(held), **case)
+            return bool(matched) is (old is not None)
 
     async def close(self) -> None:
         """Close the connections; a later call opens them again."""

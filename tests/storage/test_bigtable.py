@@ -188,6 +188,19 @@ async def test_a_later_write_wins_within_a_millisecond_and_when_the_clock_steps_
     assert await store.get(T, "1") == row("3")
 
 
+async def test_a_machine_whose_clock_is_behind_swaps_too(store: BigtableStore, bigtable_host: str) -> None:
+    """Its new cell is not hidden by the older one of a machine that is ahead."""
+    behind = BigtableStore("project", store._place.instance, None, bigtable_host, lambda: 1_000_000_000.0)
+    await store.ensure_table(T, ["price"])
+    await store.write(T, [row("1")])
+    try:
+        assert await behind.swap(T, "1", "price", "1", "2")
+        assert await store.get(T, "1") == row("2")
+        assert await store.swap(T, "1", "price", "2", "3")
+    finally:
+        await behind.close()
+
+
 async def test_cells_have_whole_milliseconds(store: BigtableStore, clock: Clock) -> None:
     """Bigtable refuses others."""
     assert stamps(store, [row()]) == [int(clock.now * 1000) * 1000]
