@@ -10,14 +10,16 @@ import msgspec
 import pyarrow as pa
 
 from depth import catalog, gaps, ledger, rowkey, tables
+from depth.accounts import Accounts
 from depth.arrow.rows import Shape
 from depth.catalog import DepthTable
-from depth.errors import MalformedRow, StoreRefused, UsageError
+from depth.errors import StoreRefused, UsageError
 from depth.gaps import Interval
 from depth.incidents import Report
 from depth.ledger import UNKNOWN, Entry, Gap
 from depth.record import Record
 from depth.storage.base import Store
+from depth.stored import StoredEpochs
 from depth.summary import Summary
 
 logger = logging.getLogger(__name__)
@@ -98,7 +100,8 @@ class TableReader:
         self.table = table
         self._store = store
         self._there = there
-        self._market = table.symbol.replace("/", "")
+        self._stored = StoredEpochs(store, table)
+        self._accounts = Accounts(store, table)
         self._batch_seconds = table.grid.interval * max(1, min(BATCH_ROWS, _BATCH_BUCKETS // (2 * table.grid.steps)))
 
     def shape(self, columns: Collection[str] | None = None, *, fill_gaps: bool = False) -> Shape:
@@ -127,7 +130,7 @@ class TableReader:
         """
         shape = self.shape(columns, fill_gaps=fill_gaps)
         stored = None if {*tables.DEPTH_COLUMNS} <= {*shape.stored} else shape.stored
-        known = self._explained(await self._ledger(start, end)) if fill_gaps else []
+        known = await self._known(start, end) if fill_gaps else []
         stretches = self._stretches(gaps.on_grid(start, end, self.table.grid.interval), stored)
         async for span, (batch, unusable) in _ahead(stretches, shape.batch):
             if unusable:
@@ -168,14 +171,21 @@ class TableReader:
 
     async def present(self, start: int, end: int) -> list[int]:
         """Give the epochs of ``[start, end)`` that have a row, sorted, without reading the rows."""
-        keys = self._store.keys(self.table.name, *rowkey.bounds(start, end))
-        epochs = [self._epoch(key) async for key in keys]
-        return [epoch for epoch in epochs if epoch is not None][::-1]
+        return [epoch async for epoch in self._stored.present(start, end)][::-1]
 
     async def begun_before(self, epoch: int) -> bool:
         """Say whether any row is older than `epoch`."""
-        keys = self._store.keys(self.table.name, *rowkey.bounds(0, epoch), limit=1)
-        return [key async for key in keys] != []
+        return await self._stored.newest(0, epoch) is not None
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether a check has run: without one there is no ledger, and `gaps` fails."""
+        return tables.gaps_table(self.table.name) in self._there
+
+    @property
+    def is_rolled_up(self) -> bool:
+        """Whether a roll-up has run: without one there are no summaries, and `summaries` fails."""
+        return tables.hourly_table(self.table.name) in self._there
 
     async def summaries(self, start: int, end: int) -> list[Summary]:
         """Read the summaries of the hours that begin in ``[start, end)``, oldest first.
@@ -184,7 +194,8 @@ class TableReader:
             StoreRefused: no roll-up has run yet.
         """
         table = tables.hourly_table(self.table.name)
-        self._demand(table, "rollup")
+        if not self.is_rolled_up:
+            raise StoreRefused(f"there is no table {table} yet: run flows/rollup.py once, it creates it")
         records = self._store.scan(table, *rowkey.bounds(start, end), ("summary",))
         found = []
         async for record in records:
@@ -200,38 +211,31 @@ class TableReader:
         Raises:
             StoreRefused: no check has run yet.
         """
-        self._demand(tables.gaps_table(self.table.name), "verify")
+        if not self.is_checked:
+            table = tables.gaps_table(self.table.name)
+            raise StoreRefused(f"there is no table {table} yet: run flows/verify.py once, it creates it")
         return await self._ledger(start, end)
 
     async def explain(self, missing: Sequence[Interval]) -> list[Gap]:
         """Name the causes of missing epochs as the ledger has them; `unknown` where it says nothing."""
         if not missing:
             return []
-        entries = await self._ledger(missing[0].start, missing[-1].end)
-        reports = [Report(*gap, collector="ledger") for gap in self._explained(entries)]
-        return ledger.explain(missing, reports)
+        known = await self._known(missing[0].start, missing[-1].end)
+        return ledger.explain(missing, [Report(*gap, collector="ledger") for gap in known])
 
-    @staticmethod
-    def _explained(entries: Sequence[Entry]) -> list[Gap]:
-        return [Gap(*entry.span, entry.cause) for entry in entries if entry.open and entry.cause != UNKNOWN]
+    async def _known(self, start: int, end: int) -> list[Gap]:
+        """Give the open gaps of the ledger that have a cause; two checks at the same time may have left some twice."""
+        entries = [entry for entry in await self._ledger(start, end) if entry.open and entry.cause != UNKNOWN]
+        reports = [Report(*entry.span, entry.cause, collector="ledger") for entry in entries]
+        return [
+            gap for gap in ledger.explain(gaps.merge(entry.span for entry in entries), reports) if gap.cause != UNKNOWN
+        ]
 
     async def _ledger(self, start: int, end: int) -> list[Entry]:
-        table = tables.gaps_table(self.table.name)
-        found = []
-        if table in self._there:
-            async for record in self._store.scan(table, *rowkey.bounds(0, end)):
-                try:
-                    entry = Entry.parse(record)
-                except MalformedRow as error:
-                    logger.warning("%s; it is passed over", error)
-                    continue
-                if entry.end > start:
-                    found.append(entry)
+        if not self.is_checked:
+            return []
+        found = [entry for entry in await self._accounts.entries() if start < entry.end and entry.start < end]
         return sorted(found, key=lambda entry: (*entry.span, entry.cause))
-
-    def _demand(self, table: str, command: str) -> None:
-        if table not in self._there:
-            raise StoreRefused(f"there is no table {table} yet: run flows/{command}.py once, it creates it")
 
     async def _stretches(
         self, whole: Interval, stored: Collection[str] | None
@@ -244,15 +248,12 @@ class TableReader:
             found: list[_Found] = []
             if reach == chunk:
                 found = await self._rows(*span, stored)
-            elif await self._any(span):
+            elif await self._stored.newest(*span) is not None:
                 reach //= 2
                 continue
             yield span, found
             start = span.end
             reach = chunk if found else 2 * reach
-
-    async def _any(self, span: Interval) -> bool:
-        return [key async for key in self._store.keys(self.table.name, *rowkey.bounds(*span), limit=1)] != []
 
     async def _rows(
         self, start: int, end: int, stored: Collection[str] | None, limit: int | None = None
@@ -261,14 +262,7 @@ class TableReader:
         names = None if stored is None else tuple(stored)
         found = []
         async for record in self._store.scan(self.table.name, *rowkey.bounds(start, end), names, limit):
-            epoch = self._epoch(record.key)
+            epoch = self._stored.epoch(record.key)
             if epoch is not None:
                 found.append((epoch, record))
         return found[::-1]
-
-    def _epoch(self, key: str) -> int | None:
-        try:
-            epoch, market = rowkey.decode(key)
-        except MalformedRow:
-            return None
-        return epoch if market == self._market and epoch % self.table.grid.interval == 0 else None

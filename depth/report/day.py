@@ -35,7 +35,7 @@ class Minutes:
         imbalance: mean of (bid - ask) / (bid + ask) of the two sides' money, over rows that know all of it.
         bin_bps: width of a bin.
         shift: bins between the mid and the best prices.
-        bids: money by distance from the mid in quote currency, mean of the rows that know it; bin × slot.
+        bids: money by distance from the mid in quote currency, mean of the rows that know it; by bin, then slot.
         asks: same of the other side.
     """
 
@@ -147,13 +147,13 @@ class Day:
 
 
 def _money(buckets: pa.Array) -> Numbers:
-    """Give buckets as row × bucket, NaN where not known."""
+    """Give buckets by row, then bucket, NaN where not known."""
     values: Numbers = buckets.flatten().to_numpy(zero_copy_only=False)
     return values.reshape(-1, buckets.type.list_size)
 
 
 def _from_mid(money: Numbers, shift: Counts) -> Numbers:
-    """Move money by distance from the best price to distance from the mid; NaN inside the spread. Bin × slot."""
+    """Move money by distance from the best price to distance from the mid; NaN inside the spread. By bin, then slot."""
     slots, bins = money.shape
     moved = np.full((slots, bins + int(shift.max(initial=0))), np.nan)
     for by in np.unique(shift):

@@ -28,7 +28,8 @@ def _logarithms(money: Numbers) -> Numbers:
     logs = np.log10(np.where(money > 0, money, np.nan))
     known = logs[~np.isnan(logs)]
     low, high = np.quantile(known, [0.01, 0.99]) if len(known) else (0.0, 1.0)
-    return np.clip(np.nan_to_num((logs - low) / max(high - low, 1e-9)), 0, 1)
+    shades: Numbers = np.clip(np.nan_to_num((logs - low) / max(high - low, 1e-9)), 0, 1)
+    return shades
 
 
 def _coloured(shades: Numbers) -> Numbers:
