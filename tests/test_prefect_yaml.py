@@ -56,6 +56,7 @@ def test_what_is_deployed() -> None:
     first = {"name": "depth-pool", "job_variables": {"env": ENV}}
     then = first | {"work_queue_name": "checks"}
     verify, rollup = "flows/verify.py:verify", "flows/rollup.py:rollup"
+    export, exported = "flows/export.py:export", {"out": "data/export", "days": 3}
     assert found == [
         (
             "collect",
@@ -68,6 +69,7 @@ def test_what_is_deployed() -> None:
         ("verify-recent", verify, [("*/5 * * * *", "UTC")], {"options": recent}, ["depth", "verify"], then),
         ("verify-daily", verify, [("20 0 * * *", "UTC")], {"options": daily}, ["depth", "verify"], then),
         ("rollup-hourly", rollup, [("2 * * * *", "UTC")], {"options": {}}, ["depth", "rollup"], then),
+        ("export-daily", export, [("40 0 * * *", "UTC")], {"options": exported}, ["depth", "export"], then),
     ]
 
 
