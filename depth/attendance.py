@@ -21,6 +21,8 @@ from depth.ledger import NO_COLLECTOR, UNKNOWN, Entry
 from depth.presence import BEACON_SECONDS, Presence
 
 STORE_LATE = "store late"
+SILENT = "silent"
+NO_CHAIN = "no chain"
 STARTING = "starting"
 
 LIVE_SECONDS = 30
@@ -75,16 +77,21 @@ class Attendance:
             entries: the ledger; for the time of which presence is no longer known it says what was known then.
 
         Returns:
-            ``store late`` where a spool held them when it was last heard of, ``unknown`` where somebody captured,
-            ``starting`` where somebody was there but had no second yet, else ``no collector``.
+            ``store late`` where a spool held them when it was last heard of; ``silent`` where a live collector has had
+            no event since, ``no chain`` where one had no whole chain since (what it reports when it has one again takes
+            their place); ``unknown`` where somebody captured, ``starting`` where somebody was there but had no second
+            yet, else ``no collector``.
         """
         before = [self._on_grid(0, self.since)]
         known: dict[str, list[tuple[int, int]]] = {}
         for entry in entries:
             known.setdefault(entry.cause, []).append(entry.span)
-        capturing, starting = [], []
+        silent, unchained, capturing, starting = (list[Interval]() for _ in range(4))
         for each in self.presences:
             seen = self._seen(each)
+            if each.captured_epoch is not None and (each.state == "unchained" or self._live(each)):
+                nothing = self._on_grid(each.captured_epoch + 1, seen)
+                (unchained if each.state == "unchained" else silent).append(nothing)
             first = seen if each.first_epoch is None else each.first_epoch
             capturing.append(self._on_grid(first, seen))
             starting.append(self._on_grid(each.scheduled if each.began is None else each.began, seen))
@@ -92,6 +99,8 @@ class Attendance:
             *((cause, gaps.intersect(gaps.merge(spans), before)) for cause, spans in sorted(known.items())),
             (UNKNOWN, before),
             (STORE_LATE, gaps.merge(map(self._waiting, self._holders()))),
+            (SILENT, gaps.merge(silent)),
+            (NO_CHAIN, gaps.merge(unchained)),
             (UNKNOWN, gaps.merge(capturing, reach=int(BEACON_SECONDS))),
             (STARTING, gaps.merge(starting)),
             (NO_COLLECTOR, [self._on_grid(self.since, self.now)]),

@@ -100,13 +100,19 @@ class Neighbours:
             self._seen[name] = presence
 
     def live(self, group: str, now: float) -> list[Presence]:
-        """Give the collectors of a group whose `seen_at` changed twice within the last 15 s, in their order."""
+        """Give the collectors of a group whose `seen_at` changed twice within the last 15 s, in their order.
+
+        One that said that it stopped is not among them.
+        """
         alive = [
             self._seen[name]
             for name, changes in self._changes.items()
             if len(changes) == changes.maxlen and now - changes[0] <= LIVE_SECONDS
         ]
-        return sorted((presence for presence in alive if presence.group == group), key=lambda one: one.order)
+        return sorted(
+            (presence for presence in alive if presence.group == group and presence.state != "stopped"),
+            key=lambda one: one.order,
+        )
 
     def successors(self, mine: Presence, now: float) -> int:
         """Count who can take over: live, later in order, chained, and capturing since before my last stored second."""

@@ -49,11 +49,9 @@ class Relay:
 
     async def farewell(self) -> None:
         """Say what this run leaves in its spool, and that it brings no more; if that fails the last beacon stays."""
-        try:
+        with self._kept_up("the end of this run cannot be written"):
             leaving = msgspec.structs.replace(await self._myself(), state="stopped")
             await self._store.write(self._table, [presence.encode(leaving)])
-        except DepthError as error:
-            logger.debug("the end of this run is not written: %s", error)
 
     async def successors(self) -> int:
         """Count the later collectors that have taken over, as far as the store says within 5 s."""

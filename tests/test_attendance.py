@@ -81,7 +81,9 @@ def test_an_epoch_is_pending_while_a_live_collector_may_bring_it(
 def test_every_epoch_that_no_report_explains_has_the_first_cause_that_fits(
     presences: list[Presence], interval: int, since: int
 ) -> None:
-    """In a spool; somebody captured then; somebody was there; nobody was. Long ago what the ledger says counts.
+    """In a spool; nothing came since; somebody captured then; somebody was there; nobody was.
+
+    Long ago what the ledger says counts.
 
     Five seconds between two runs are no absence: each says only every five seconds that it is there.
     """
@@ -99,6 +101,11 @@ def test_every_epoch_that_no_report_explains_has_the_first_cause_that_fits(
             return next((entry.cause for entry in known if entry.start <= epoch < entry.end), "unknown")
         if any(waits(run, epoch) for run in presences):
             return "store late"
+        past = [run for run in presences if there(run, epoch, run.captured_epoch) and epoch != run.captured_epoch]
+        if any(run.state == "chained" and run.seen_at >= NOW - 30 for run in past):
+            return "silent"
+        if any(run.state == "unchained" for run in past):
+            return "no chain"
         if epoch in capturing or epoch in bridged:
             return "unknown"
         began = ((run, run.scheduled if run.began is None else run.began) for run in presences)

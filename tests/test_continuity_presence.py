@@ -97,7 +97,17 @@ async def test_quiet_is_pending(store: Store) -> None:
     await seen(store, collecting(END - 101, None))
     assert (await continuity.verify(store, BTC, check())).pending == 100
     await seen(store, collecting(END - 101, None, state="unchained"))
-    assert (await continuity.verify(store, BTC, check())).gaps == [(END - 100, END, "unknown")]
+    assert (await continuity.verify(store, BTC, check())).gaps == [(END - 100, END, "no chain")]
+
+
+async def test_quiet_for_over_ten_minutes_is_silence(store: Store) -> None:
+    """What the collector will call it, once an event comes; it goes on as long as nothing comes."""
+    await alone(store, (HOUR, END - 1000))
+    await seen(store, collecting(END - 1001, None))
+    found = await continuity.verify(store, BTC, check())
+    assert found.gaps == [(END - 1000, NOW - 599, "silent")]
+    await told(store, Report(END - 1000, NOW + 10, "exchange halted", "me"))
+    assert (await continuity.verify(store, BTC, check())).gaps == [(END - 1000, END, "exchange halted")]
 
 
 async def test_after_ten_minutes_what_is_pending_is_a_gap_with_a_cause(store: Store) -> None:

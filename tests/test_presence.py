@@ -55,6 +55,13 @@ def test_a_collector_that_no_longer_writes_is_dead() -> None:
     assert neighbours.live("zone-a", 120.1) == []
 
 
+def test_a_collector_that_said_goodbye_is_live_no_more() -> None:
+    """Though its last word is a change like any other."""
+    neighbours = seen(NEXT, [105.0, 110.0])
+    neighbours.observe([msgspec.structs.replace(NEXT, seen_at=9.0, state="stopped")], 111.0)
+    assert neighbours.live("zone-a", 112.0) == []
+
+
 def test_its_own_clock_does_not_matter() -> None:
     """`seen_at` may step backwards or be a day off: only that it changes counts."""
     neighbours = Neighbours()
