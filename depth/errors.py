@@ -10,6 +10,8 @@
     ├── TerminalError              a person must act; never retried (exit 1)
     │   ├── AccessRefused          HTTP 451 or 403: this machine may not read the market
     │   ├── StoreRefused           permission, missing table, corrupt file
+    │   ├── DestinationRefused     a place for files cannot be written
+    │   ├── NothingStored          there is no row where some were asked for
     │   ├── ChannelRefused         who is to be alerted says no
     │   └── UsageError             a wrong setting or option (exit 2)
     │       ├── UnknownSymbol      the exchange has no such spot market
@@ -127,6 +129,14 @@ class StoreRefused(TerminalError):
         """Say what failed, and by which code."""
         super().__init__(what)
         self.code = code
+
+
+class DestinationRefused(TerminalError):
+    """A directory, bucket or file cannot be written."""
+
+
+class NothingStored(TerminalError):
+    """No row is stored where some were asked for."""
 
 
 class ChannelRefused(TerminalError):

@@ -22,16 +22,16 @@ class StoredEpochs:
     async def present(self, start: int, end: int) -> AsyncGenerator[int, None]:
         """Stream the epochs of ``[start, end)``, newest first."""
         async for key in self._store.keys(self._table, *rowkey.bounds(start, end)):
-            epoch = self._epoch(key)
+            epoch = self.epoch(key)
             if epoch is not None:
                 yield epoch
 
     async def newest(self, start: int, end: int) -> int | None:
         """Find the newest epoch of ``[start, end)``."""
         first = [key async for key in self._store.keys(self._table, *rowkey.bounds(start, end), 1)]
-        if first and self._epoch(first[0]) is None:  # another program's stands before ours
+        if first and self.epoch(first[0]) is None:  # another program's stands before ours
             return await anext(self.present(start, end), None)
-        return self._epoch(first[0]) if first else None
+        return self.epoch(first[0]) if first else None
 
     async def oldest(self, start: int, end: int) -> int | None:
         """Find the oldest epoch of ``[start, end)``; by halves, since keys are sorted the other way round."""
@@ -68,7 +68,7 @@ class StoredEpochs:
             runs[0] = Interval(floor if before is None else before + self._interval, runs[0].end)
         return runs
 
-    def _epoch(self, key: str) -> int | None:
+    def epoch(self, key: str) -> int | None:
         """Read a key; what another program wrote between ours is no row."""
         try:
             epoch, market = rowkey.decode(key)

@@ -26,7 +26,7 @@ from depth.errors import DepthError, UsageError
 from depth.options import Backend, Symbols, Time
 from depth.storage.base import Store
 from depth.storage.open import open_store
-from flows import _command
+from flows import _command, _hooks
 from tasks.alerts import send_alert
 from tasks.artifacts import report_coverage, report_gaps
 from tasks.continuity import verify_table
@@ -162,7 +162,7 @@ def _exit_code(found: list[Continuity]) -> int:
     return GAPS_FOUND if any(each.gaps for each in found) else 0
 
 
-@flow(name="verify", persist_result=False)
+@flow(name="verify", persist_result=False, on_crashed=[_hooks.tell], on_failure=[_hooks.tell])
 async def verify(options: VerifyOptions) -> State[int]:
     """Check what is stored, and leave what is open where everybody sees it."""
     with _command.library_logs():

@@ -1,8 +1,11 @@
 """What runs leave in the Prefect UI."""
 
+import asyncio
+import logging
 import math
 from collections.abc import Sequence
 
+import httpx
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 
 from depth import times
@@ -11,12 +14,21 @@ from depth.ledger import Entry
 from depth.outcome import Outcome
 from depth.summary import Summary
 
+logger = logging.getLogger("depth.artifacts")
+
 _GAPS_SHOWN = 500
+_REPORT_SECONDS = 10.0
 
 
 async def report_run(outcome: Outcome) -> None:
-    """Leave the report of a collector run: rows, coverage, gaps by cause, anchors, latency."""
-    await acreate_markdown_artifact(outcome.markdown(), key="collector-run", description="What this run collected")
+    """Leave the report of a collector run: rows, coverage, gaps by cause, anchors, latency; within 10 s or never."""
+    try:
+        async with asyncio.timeout(_REPORT_SECONDS):
+            await acreate_markdown_artifact(
+                outcome.markdown(), key="collector-run", description="What this run collected"
+            )
+    except (TimeoutError, httpx.HTTPError) as error:  # the rows are what matters, and they are stored
+        logger.warning("no report is left: Prefect does not answer (%s)", str(error) or "not in time")
 
 
 async def report_hours(made: Sequence[Summary]) -> None:

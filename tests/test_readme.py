@@ -9,6 +9,7 @@ from depth import due
 from depth.alerts import conditions
 from depth.alerts.webhook import signature
 from depth.options import CollectOptions
+from flows.export import ExportOptions
 from settings import Settings
 from tests.alerts.made import ALERT
 
@@ -29,6 +30,13 @@ def test_every_option_of_collect_is_in_the_table_and_no_other() -> None:
     assert set(re.findall(r"^\| `--([a-z-]+)` \|", section, re.MULTILINE)) == {
         name.replace("_", "-") for name in CollectOptions.model_fields
     }
+
+
+def test_every_option_of_export_is_in_the_table_and_no_other() -> None:
+    """The same of `flows/export.py`."""
+    section = README.split("## Export")[1].split("\n## ")[0]
+    cells = re.findall(r"^\| (`--.*?) \|", section, re.MULTILINE)
+    assert set(re.findall(r"--([a-z-]+)", " ".join(cells))) == set(ExportOptions.model_fields)
 
 
 def alerts() -> str:
