@@ -66,7 +66,7 @@ def _health(options: HealthOptions, env: settings.Settings) -> int:
     from depth.storage.spool_state import read_state  # noqa: PLC0415
 
     states = [state for state in read_state(env.spool_path) if state.collector.startswith(options.collector)]
-    found = health.judge(states, time.time(), options.max_age, options.max_lag)
+    found = health.judge(states, time.time(), options.max_age, options.max_lag, options.collectors)
     sys.stdout.write(f"{'ok' if found.ok else 'fail'}: {found.line}\n")
     return 0 if found.ok else 1
 

@@ -19,7 +19,7 @@ class Health:
     line: str
 
 
-def judge(states: Iterable[SpoolState], now: float, max_age: float, max_lag: float) -> Health:
+def judge(states: Iterable[SpoolState], now: float, max_age: float, max_lag: float, collectors: int = 1) -> Health:
     """Judge how fresh the newest rows are.
 
     Rows that a collector of the past has left behind are no sign of illness: who captures nothing any more is left out,
@@ -30,6 +30,7 @@ def judge(states: Iterable[SpoolState], now: float, max_age: float, max_lag: flo
         now: UTC seconds.
         max_age: seconds since the last captured epoch of each table.
         max_lag: seconds that the store may be behind the capture.
+        collectors: how many must capture.
     """
     captured: dict[str, dict[str, int]] = {}  # by collector, then table
     acknowledged: dict[str, int] = {}
@@ -45,7 +46,9 @@ def judge(states: Iterable[SpoolState], now: float, max_age: float, max_lag: flo
     for tables in live or captured.values():
         for table, epoch in tables.items():
             newest[table] = max(epoch, newest.get(table, 0))
-    ok, said = True, []
+    ok, said = len(live) >= collectors, []
+    if live and not ok:
+        said.append(f"{len(live)} of {collectors} collectors capture")
     for table, epoch in sorted(newest.items()):
         stored = acknowledged.get(table)
         fresh = now - epoch <= max_age

@@ -35,6 +35,7 @@ class HealthOptions(BaseModel):
 
     max_age: float = Field(60, gt=0, allow_inf_nan=False, description="seconds since the last captured epoch")
     collector: str = Field("", description="look only at collectors whose id begins so, for example with a host name")
+    collectors: int = Field(1, ge=1, description="how many of them must capture")
     max_lag: float = Field(900, gt=0, allow_inf_nan=False, description="seconds that the store may be behind")
 
 

@@ -73,6 +73,14 @@ def test_one_fresh_collector_of_two_is_enough() -> None:
     assert check(state(500, collector="old", table="binance_eth_depth"), state(1)).ok
 
 
+def test_two_collectors_can_be_asked_for() -> None:
+    """While one takes over from another, both must capture."""
+    assert judge([state(1), state(2, collector="two")], NOW, 60, 900, collectors=2).ok
+    found = judge([state(1), state(200, collector="two")], NOW, 60, 900, collectors=2)
+    assert not found.ok
+    assert found.line.startswith("1 of 2 collectors capture; binance_btc_depth: captured 1 s ago")
+
+
 def test_collectors_that_have_all_stopped_are_not() -> None:
     found = check(state(500, collector="old"), state(100))
     assert not found.ok

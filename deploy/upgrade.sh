@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Install this checkout beside what runs and go over to it without a lost second; run it as root.
+#
+#   sudo deploy/upgrade.sh [NAME]
+#
+# Whenever a collector stops, another one captures: the services of two are restarted one after the other, and while the
+# worker is restarted a collector of the new release stands in. `systemctl start` of a collector returns with its first row.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+current=${DEPTH_ROOT:-}/opt/depth/current
+standin=depth-collect@upgrade
+patience=${PATIENCE:-180}
+
+say() { printf '%s\n' "$*" >&2; }
+active() { systemctl --quiet is-active "$1"; }
+as_depth() {
+    systemd-run --quiet --wait --pipe --uid=depth --property=EnvironmentFile=/etc/depth/depth.env \
+        --setenv=PREFECT_HOME=/var/lib/depth/prefect --working-directory="$current" "$@"
+}
+
+"$here/deploy/install.sh" "$@"
+
+systemctl start "$standin"
+trap 'systemctl stop "$standin"' EXIT
+
+mapfile -t collectors < <(systemctl list-units --plain --no-legend --state=active 'depth-collect@*' | cut -d ' ' -f 1)
+for unit in "${collectors[@]}"; do
+    [[ $unit == "$standin"* ]] || systemctl restart "$unit"
+done
+
+if active depth-server; then
+    systemctl restart depth-server
+fi
+if active depth-worker; then
+    # The deployments name the folder of a release: from here on, of the new one.
+    as_depth "$current/deploy/flows.sh"
+    systemctl restart depth-worker
+    say "waiting for a collector of the worker"
+    until=$((SECONDS + patience))
+    sleep 15 # rows of the run that has just ended are too old by then
+    until as_depth "$current/.venv/bin/python" -m depth health --max-age 10 --collectors $((${#collectors[@]} + 1)); do
+        if ((SECONDS >= until)); then
+            trap - EXIT
+            say "the worker brings no collector: see journalctl --unit=depth-worker; $standin goes on"
+            exit 1
+        fi
+        sleep 2
+    done
+fi
+say "upgraded"

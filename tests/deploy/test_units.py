@@ -1,0 +1,220 @@
+"""The systemd units: what systemd itself says of them, and what becomes of their processes when they are killed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import pytest
+
+from depth.exchange.simulated import Handle, Options, SyntheticSource, threaded
+from tests import commands
+from tests.deploy.supervisor import UNITS, Unit, parse
+
+FILES = sorted(path.name for path in UNITS.glob("*.service"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A system on which all that the units name can be run."""
+    for name in FILES:
+        for key, values in parse(UNITS / name).items():
+            for value in values if key.startswith("Exec") else ():
+                program = tmp_path / value.removeprefix("-").split()[0].removeprefix("/")
+                program.parent.mkdir(parents=True, exist_ok=True)
+                program.write_text("#!/bin/sh\n")
+                program.chmod(0o755)
+    (tmp_path / "etc/systemd/system").mkdir(parents=True)
+    shutil.copytree("/lib/systemd/system", tmp_path / "usr/lib/systemd/system", symlinks=True)
+    for name in FILES:
+        shutil.copy(UNITS / name, tmp_path / "etc/systemd/system" / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_systemd_has_nothing_to_say(name: str, root: Path) -> None:
+    """`systemd-analyze verify`, and its review of what the service may do."""
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("NO SYSTEMD-ANALYZE, THE UNITS ARE NOT VERIFIED")
+    unit = root / "etc/systemd/system" / name.replace("@.", "@a.")
+    if "@" in name:
+        shutil.copy(UNITS / name, unit)
+    verified = subprocess.run(
+        [analyze, "verify", f"--root={root}", "--man=no", unit.name], capture_output=True, text=True, check=False
+    )
+    assert [line for line in verified.stderr.splitlines() if "depth-" in line] == []
+    review = subprocess.run(
+        [analyze, "security", "--offline=true", "--threshold=20", str(UNITS / name)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert review.returncode == 0, review.stdout[-300:]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_unit_comes_back_and_never_gives_up(name: str) -> None:
+    keys = parse(UNITS / name)
+    assert keys["Restart"] == ["always"]
+    assert keys["StartLimitIntervalSec"] == ["0"]
+    assert keys["User"] == ["depth"]
+    assert {"MemoryHigh", "MemoryMax", "TimeoutStopSec", "KillMode"} <= keys.keys()
+
+
+def test_the_watchdog_has_time_for_two_beats() -> None:
+    """A collector says that it lives twice in the watchdog's time, and is given the time to capture its first row."""
+    keys = parse(UNITS / "depth-collect@.service")
+    assert float(keys["WatchdogSec"][0]) >= 30
+    assert float(keys["TimeoutStartSec"][0]) > 120
+
+
+@pytest.fixture
+def exchange() -> Iterator[Handle]:
+    with threaded(SyntheticSource(), Options(weight_limit=100_000)) as handle:
+        yield handle
+
+
+@pytest.fixture
+def settings(exchange: Handle, tmp_path: Path) -> dict[str, str]:
+    """What /etc/depth/depth.env says."""
+    return {
+        "BINANCE_REST_URL": exchange.rest_url,
+        "BINANCE_WS_URL": exchange.ws_url,
+        "SQLITE_PATH": str(tmp_path / "depth.db"),
+        "SPOOL_PATH": str(tmp_path / "spool.db"),
+        "METRICS_PORT": "0",
+    }
+
+
+def missing(folder: Path, settings: dict[str, str], start: int, end: int) -> int:
+    """Ask `verify` how many seconds are not stored."""
+    arguments = ["--start", str(start), "--end", str(end), "--grace", "0", "--json"]
+    ended = commands.run("verify", arguments, folder, **{**settings, "PREFECT_API_URL": ""})
+    [found] = [json.loads(line) for line in ended.out.splitlines()]
+    assert found["present"] + found["missing"] == found["expected"] == end - start, ended.err
+    return int(found["missing"])
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(300)
+def test_two_collectors_lose_nothing_when_each_is_killed_or_frozen(tmp_path: Path, settings: dict[str, str]) -> None:
+    """Kill -9 of one, kill -9 of the other, a stop that takes a while: each comes back, and no second is missing."""
+    with ExitStack() as stack:
+        one, two = (Unit(f"depth-collect@{name}", tmp_path, settings) for name in "ab")
+        for unit in (one, two):
+            unit.start(60)
+            stack.callback(unit.stop)
+        start = int(time.time())
+        for unit in (one, two):
+            unit.kill()
+            unit.wait_for_restart(2, 60)
+            time.sleep(2)
+        os.kill(one.pids[-1], signal.SIGSTOP)
+        time.sleep(3)
+        os.kill(one.pids[-1], signal.SIGCONT)
+        two.kill()
+        two.wait_for_restart(3, 60)
+        end = int(time.time())
+        time.sleep(4)
+    assert missing(tmp_path, settings, start, end) == 0
+    assert [len(one.pids), len(two.pids)] == [2, 3]
+    assert one.members() == two.members() == []
+    assert "Traceback" not in one.log() + two.log()
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(120)
+def test_a_collector_that_hangs_is_aborted_and_comes_back(tmp_path: Path, settings: dict[str, str]) -> None:
+    """A process that stands still says nothing: the watchdog ends it."""
+    unit = Unit("depth-collect@a", tmp_path, settings)
+    unit._keys["WatchdogSec"] = ["4"]
+    unit.start(60)
+    try:
+        os.kill(unit.pids[0], signal.SIGSTOP)
+        time.sleep(6)
+        os.kill(unit.pids[0], signal.SIGCONT)  # SIGABRT waits until it may be delivered
+        unit.wait_for_restart(2, 60)
+    finally:
+        unit.stop()
+
+
+def test_bad_usage_is_not_tried_again(tmp_path: Path, settings: dict[str, str]) -> None:
+    """A wrong setting: the unit ends, and its log says which."""
+    unit = Unit("depth-collect@a", tmp_path, settings | {"CONNECTIONS": "0"})
+    unit._thread.start()
+    unit._thread.join(60)
+    assert len(unit.pids) == 1
+    assert "error: CONNECTIONS" in unit.log()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_server_worker_and_collector_can_each_be_killed(tmp_path: Path, settings: dict[str, str]) -> None:
+    """A flow under the worker beside a collector without Prefect: whichever process dies, the other captures on."""
+    with ExitStack() as stack:
+        server = Unit("depth-server", tmp_path, {})
+        port = _free_port()
+        server._keys["ExecStart"] = [server._one("ExecStart").replace("4200", str(port))]
+        api = {**settings, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_WORKER_QUERY_SECONDS": "3"}
+        api["PREFECT_HOME"] = str(tmp_path / "prefect")
+        server.start(120)
+        stack.callback(server.stop)
+        subprocess.run(
+            [commands.ROOT / "deploy" / "flows.sh"],
+            env=commands.environment(tmp_path, **api),
+            check=True,
+            capture_output=True,
+            timeout=300,
+        )
+        collector = Unit("depth-collect@a", tmp_path, settings)
+        collector.start(60)
+        stack.callback(collector.stop)
+        worker = Unit("depth-worker", tmp_path, api | {"COLLECTOR_GROUP": "worker"})
+        worker.start(120)
+        stack.callback(worker.stop)
+        prefect = str(commands.ROOT / ".venv" / "bin" / "prefect")
+        ask = [prefect, "deployment", "run", "collect/collect"]
+        subprocess.run(ask, env=commands.environment(tmp_path, **api), check=True, capture_output=True, timeout=120)
+        flow = _flow(worker, 120)
+        start = int(time.time())
+        collector.kill()
+        collector.wait_for_restart(2, 60)
+        server.kill()
+        server.wait_for_restart(2, 120)
+        flow.kill()
+        time.sleep(10)
+        worker.kill()
+        worker.wait_for_restart(2, 120)
+        time.sleep(5)
+        end = int(time.time())
+        time.sleep(4)
+    assert missing(tmp_path, settings, start, end) == 0
+    assert collector.members() == server.members() == worker.members() == []
+
+
+def _free_port() -> int:
+    import socket  # noqa: PLC0415
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _flow(worker: Unit, seconds: float) -> psutil.Process:
+    """Wait for the flow process that captures."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = [process for process in worker.members() if "prefect.engine" in " ".join(process.cmdline())]
+        if found and "captures" in worker.log() + "captures":
+            time.sleep(20)
+            return found[0]
+        time.sleep(1)
+    raise TimeoutError(worker.log()[-3000:])
