@@ -197,8 +197,10 @@ class Shipper:
             backoff = min(_SHORTEST_BACKOFF * 2 ** min(failures - 1, 8), _LONGEST_BACKOFF) if failures else 0.0
             await asyncio.sleep(max(self._flush_seconds, backoff))
             try:
-                await self.flush()
-                failures = 0
+                shipped = await self.flush()
+                if failures:
+                    failures, said = 0, float("-inf")
+                    logger.info("the store takes rows again: %d that waited are there", shipped)
             except TableMismatch:
                 raise
             except Exception as error:
