@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from depth import gaps
 from depth.anchoring import Reason, Schedule
 from depth.book import Audit, Book, Unusable
 from depth.epochs import QUIET_LIMIT_MS, Grid, closed
@@ -94,12 +95,16 @@ class Capture:
     _anchor_since: float = 0.0
     _doubted: bool = False
     _near_edge: bool = False
+    _left: bool = False  # the best price is outside the known range
     _next_epoch: int | None = None
     _good_since: int | None = None  # epoch of the last audit that agreed, or the first of the chain
+    _lost_since: list[tuple[int, int]] = field(default_factory=list)  # epochs without a row, since then
     _break: Cause = "sequence break"
     _cut_off_at: float | None = None  # when the last socket was closed, until an event comes
     _told: Incident | None = None  # of epochs that may still turn out to be proved
     _tell_at: float = 0.0
+    _untimely: int = 0  # events whose time could not be true, as far as that was said
+    _false_since: int | None = None  # times from this one on, in ms, were wrong: their epochs may come again
 
     @property
     def chained(self) -> bool:
@@ -153,7 +158,7 @@ class Capture:
             return None  # one waits for the stream to reach it; without a stream none could join
         return self.schedule.due(
             now,
-            live=self._book is not None,
+            live=self._book is not None and not self._left,
             hole=self.sequence.hole,
             doubted=self._doubted,
             near_edge=self._near_edge,
@@ -200,8 +205,14 @@ class Capture:
             for step in steps:
                 if isinstance(step, Broken):
                     self._broken(step.cause)
+                    if step.false_since is not None:
+                        self._false_since = step.false_since
                 else:
                     self._apply(*step)
+            if self.sequence.untimely > self._untimely:
+                self._untimely = self.sequence.untimely
+                said = "%s: an event told a time that those after it prove wrong; it counts as not received, %d so far"
+                logger.warning(said, self.symbol, self._untimely)
             # Only now does the book stand where the sequence stands.
             self._reach_anchor(now)
         except Exception:
@@ -237,6 +248,8 @@ class Capture:
     def _cut(self, book: Book, epochs: range, ordered: Ordered, silence: int) -> None:
         if self._next_epoch is not None:
             self._take_back()
+            if self._false_since is not None:
+                self._rewind(epochs[0], self._false_since)
             if epochs[0] > self._next_epoch:
                 self._lose(self._next_epoch, epochs[0], self._break)
             elif epochs[0] < self._next_epoch:
@@ -246,12 +259,13 @@ class Capture:
                     return
         end = epochs[-1] + epochs.step
         if self._good_since is None:
-            self._good_since = epochs[0]
+            self._good(epochs[0])
         if silence > QUIET_LIMIT_MS:
             self._lose(epochs[0], end, "exchange halted" if self.halted else "silent")
             self.halted = False
             return
         sample = book.sample()
+        self._left = sample == "unanchored"
         self._near_edge = book.margin() < self.grid.window / 3
         if isinstance(sample, str):
             self._lose(epochs[0], end, sample)
@@ -276,6 +290,21 @@ class Capture:
         self.counts.rows += len(epochs)
         self._next_epoch = end
 
+    def _rewind(self, epoch: int, false_since: int) -> None:
+        """Go back to the first epoch of the true time: losses from it on are none, rows of the false time suspect."""
+        self._false_since = None
+        end = self._next_epoch
+        if end is None or epoch >= end:
+            return
+        self._next_epoch = epoch
+        false = -(-false_since // 1000)
+        if (last := self._incident) is not None and last.start < epoch < last.end:
+            false = max(false, last.end)
+            last.end = epoch
+            self._tell(last)
+        if false < end:
+            self._tell(Incident(false, end, "suspect"))
+
     def _reach_anchor(self, now: float) -> None:
         """Use the waiting snapshot once the stream has delivered an event with ``u >= lastUpdateId``."""
         anchor, position = self._anchor, self.sequence.position
@@ -289,13 +318,13 @@ class Capture:
             if now - self._anchor_since > _REACH_SECONDS:
                 logger.warning("%s: the stream does not reach snapshot %d, asking again", self.symbol, anchor.last_id)
                 self._anchor = None
-                self.schedule.failed(now)
+                self.schedule.failed(now, self._reason)
             return
         self._anchor = None
         kept = list(self.sequence.since(anchor.last_id))
         if kept and kept[0].first_id > anchor.last_id + 1:
             logger.info("%s: snapshot %d is older than the events kept, asking again", self.symbol, anchor.last_id)
-            self.schedule.failed(now)
+            self.schedule.failed(now, self._reason)
             return
         candidate = Book(anchor, self.grid, self.places)
         if self._book is None:
@@ -306,6 +335,7 @@ class Capture:
             if not self._confirmed(self._book.audit(candidate)):
                 return
         self._book = candidate
+        self._left = False
         self._near_edge = candidate.margin() < self.grid.window / 3
         self.counts.anchors += 1
         self.schedule.anchored(now, near_edge=self._near_edge)
@@ -326,7 +356,7 @@ class Capture:
         if audit.agrees:
             logger.info("%s: new anchor agrees on all %d levels; %s", self.symbol, audit.compared, share)
             self._doubted = False
-            self._good_since = now_epoch
+            self._good(now_epoch)
             return True
         if not self._doubted:
             logger.warning(
@@ -341,13 +371,19 @@ class Capture:
             *(self.symbol, audit.mismatches, audit.compared),
         )
         self._doubted = False
-        if self._good_since is not None and now_epoch is not None and self._good_since < now_epoch:
-            self.incidents.append(Incident(self._good_since, now_epoch, "suspect"))
-        self._good_since = now_epoch
+        if self._good_since is not None and now_epoch is not None:
+            for start, end in gaps.subtract([(self._good_since, now_epoch)], gaps.merge(self._lost_since)):
+                self.incidents.append(Incident(start, end, "suspect"))
+        self._good(now_epoch)
         return True
+
+    def _good(self, epoch: int | None) -> None:
+        self._good_since = epoch
+        self._lost_since.clear()
 
     def _lose(self, start: int, end: int, cause: Cause) -> None:
         self._next_epoch = end
+        self._lost_since.append((start, end))
         last = self._incident
         if last is None or last.end != start or last.cause != cause:
             self._incident = last = Incident(start, end, cause)

@@ -22,6 +22,7 @@ from depth.snapshot import Snapshot
 logger = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 0.25
+_STALL_SECONDS = 1.0
 _STATUS_SECONDS = 60.0
 _FIRST_EVENT_SECONDS = 10.0
 _SILENT_SECONDS = 5.0
@@ -100,6 +101,7 @@ class Collector:
         self._heard: dict[str, float] = {}
         self._lags: dict[str, float] = {}  # by symbol
         self._asked_to_wait_until = 0.0
+        self._awake_at = float("inf")
 
     async def run(
         self, symbols: Sequence[str], stop: asyncio.Event, begin: Callable[[], Awaitable[None]] = _nothing
@@ -172,21 +174,18 @@ class Collector:
     def closed(self, socket: str) -> None:
         """See `Feed.closed`."""
         now = time.monotonic()
+        self._notice_stall(now)
         for capture in self._captures.values():
             capture.closed(socket, now)
 
     def delivered(self, socket: str, event: Event, received: float, now: float) -> None:
         """See `Feed.delivered`."""
+        self._notice_stall(now)
         capture = self._captures[event.market]
         self._heard[event.market] = now
         self._lags[capture.symbol] = received - event.time / 1000
         capture.delivered(socket, event, received, now)
         self._after(capture, now)
-
-    def stalled(self, now: float) -> None:
-        """See `Feed.stalled`."""
-        for capture in self._captures.values():
-            capture.sequence.restart_timers(now)
 
     def _prepare(self, markets: Sequence[Market]) -> None:
         now = time.monotonic()
@@ -219,6 +218,13 @@ class Collector:
             await self._drain()
             await self._sink.close()
 
+    def _notice_stall(self, now: float) -> None:
+        """Let waiting begin anew after the process itself stood still: what would end it may wait in a socket."""
+        if now - self._awake_at > _STALL_SECONDS:
+            for capture in self._captures.values():
+                capture.sequence.restart_timers(now)
+        self._awake_at = now
+
     def _after(self, capture: Capture, now: float) -> None:
         """Wake whoever waits for what the capture has made or wants."""
         if capture.rows or capture.incidents:
@@ -230,6 +236,7 @@ class Collector:
         """Let time pass for the captures where no event comes."""
         while True:
             now = time.monotonic()
+            self._notice_stall(now)
             for capture in self._captures.values():
                 capture.tick(now)
                 self._after(capture, now)
@@ -252,7 +259,7 @@ class Collector:
             except (MalformedFrame, TerminalError) as error:
                 # Mid-run, the stream may go on without REST for an hour: say it and keep what there is.
                 logger.error("%s: %s", capture.symbol, error)  # noqa: TRY400  # its one line says all
-                capture.schedule.failed(time.monotonic())
+                capture.schedule.failed(time.monotonic(), reason)
                 continue
             await asyncio.sleep(0)  # the body was decoded just now: let frames in before the book is built
             capture.anchored(anchor, reason, time.monotonic())

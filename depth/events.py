@@ -5,7 +5,7 @@ names exactly one decimal, and one price written in two ways is one level. `buck
 exact integers that are summed.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -41,6 +41,7 @@ class Message(
         raw: the frame as it came; it can be parsed again, which is how the last minute is kept.
         id: of the request that is answered.
         result: the streams subscribed to, in the answer to LIST_SUBSCRIPTIONS.
+        error: code and text, in the answer to a request that was refused: ``{"code": 2, "msg": "Invalid request: …"}``.
         data: the message itself, where a combined stream wraps it.
     """
 
@@ -54,6 +55,7 @@ class Message(
     raw: str = ""
     id: int | str | None = None
     result: list[str] | None = None
+    error: Any = None
     data: "Message | None" = None
 
 

@@ -12,12 +12,15 @@ import msgspec
 
 from depth.events import Event, parse
 
-BreakCause = Literal["sequence break", "ids reset"]
+BreakCause = Literal["sequence break", "ids reset", "time jump"]
 
 _KEEP_SECONDS = 60.0
 _PATIENCE_SECONDS = 2.0
-_RESET_EVENTS = 3
+_IN_A_ROW = 3
 _RESET_AHEAD_MS = 2000
+_ODD_MS = 2000
+_BEHIND_MS = 10_000
+_REGRET_SECONDS = 600.0
 
 
 class Ordered(msgspec.Struct, gc=False):
@@ -48,9 +51,15 @@ class Ordered(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The chain of update ids ends here; what follows belongs to a new one."""
+    """The chain of update ids ends here; what follows belongs to a new one.
+
+    Attributes:
+        cause: why.
+        false_since: time in ms from which on the times of the chain were wrong, None where they were not.
+    """
 
     cause: BreakCause
+    false_since: int | None = None
 
 
 @dataclass(slots=True)
@@ -63,14 +72,26 @@ class _Socket:
 class Sequence:
     """Orders events by update id, drops what it had, and waits for what is missing.
 
+    An event whose E is further ahead than the clock has run, or goes back, may tell a wrong time. It waits: another
+    socket's copy may tell a better one, two events behind it may confirm it, and where it is ahead and an event behind
+    it is earlier, it counts as not received. Where three in a row are far behind the time of the chain, a new one
+    begins; and where the old one had leapt ahead not long ago, it is that leap that was wrong.
+
     Attributes:
+        odd_ms: how much further than the clock has run an event's E may be ahead of the one before, or how far back.
         position: last update id in order, None before the first event.
         batch_mismatch: pairs of events from two sockets with the same u but another U or E.
+        untimely: events that count as not received, since their E could not be true.
     """
 
+    odd_ms: float = _ODD_MS
     position: int | None = None
     batch_mismatch: int = 0
+    untimely: int = 0
     _time: int = 0
+    _behind: int = 0  # events in a row that were far behind the time
+    _latest: Ordered | None = None  # the last in order, of this chain or the one before
+    _leapt: tuple[int, float] | None = None  # the time before the last leap ahead, and when that was
     _sockets: dict[str, _Socket] = field(default_factory=dict)
     _kept: deque[Ordered] = field(default_factory=deque)
     _beyond: dict[int, tuple[Event, Ordered]] = field(default_factory=dict)
@@ -79,7 +100,7 @@ class Sequence:
     @property
     def hole(self) -> bool:
         """Whether events are missing between those applied and those received."""
-        return bool(self._beyond)
+        return bool(self._beyond) and not self._fits(min(event.first_id for event, _ in self._beyond.values()))
 
     @property
     def sockets(self) -> int:
@@ -121,14 +142,17 @@ class Sequence:
             return self._had(state, event, received, now)
         state.stale = 0
         state.last_id = event.last_id
+        ordered = self._stamp(event, received, now)
         waiting = self._beyond.get(event.last_id)
         if waiting is not None and (event.first_id, event.time) != (waiting[0].first_id, waiting[0].time):
             self.batch_mismatch += 1
-        if position is None or event.first_id <= position + 1:
-            return [(event, self._place(self._stamp(event, received, now))), *self._resolve(now)]
-        if waiting is None or event.first_id < waiting[0].first_id:
-            arrived = now if waiting is None else waiting[1].arrived
-            self._beyond[event.last_id] = (event, self._stamp(event, received, arrived))
+        doubtful = self._is_doubtful(ordered)
+        if self._fits(event.first_id) and not doubtful:
+            return [*self._put(event, ordered), *self._resolve(now)]
+        if waiting is not None:
+            ordered.arrived = waiting[1].arrived
+        if waiting is None or event.first_id < waiting[0].first_id or self._is_doubtful(waiting[1]) > doubtful:
+            self._beyond[event.last_id] = (event, ordered)
         return list(self._resolve(now))
 
     def market_time(self, now: float) -> int | None:
@@ -152,10 +176,36 @@ class Sequence:
     def _stamp(self, event: Event, received: float, now: float) -> Ordered:
         return Ordered(event.first_id, event.last_id, event.time, event.time, received, now, event.raw)
 
+    def _fits(self, first_id: int) -> bool:
+        return self.position is None or first_id <= self.position + 1
+
+    def _is_doubtful(self, ordered: Ordered) -> bool:
+        latest = self._latest
+        return latest is not None and (self._is_ahead(ordered) or ordered.event_time < latest.time - self.odd_ms)
+
+    def _is_ahead(self, ordered: Ordered) -> bool:
+        """Whether an event's time is further ahead of the one before than the clock has run since."""
+        latest = self._latest
+        if latest is None:
+            return False
+        return ordered.event_time > latest.time + self.odd_ms + max(0.0, ordered.arrived - latest.arrived) * 1000
+
+    def _put(self, event: Event, ordered: Ordered) -> list[tuple[Event, Ordered] | Broken]:
+        """Place the next event, unless the time of the chain proves to be wrong by it: then a new one begins."""
+        self._behind = self._behind + 1 if ordered.event_time < self._time - _BEHIND_MS else 0
+        if self._behind < _IN_A_ROW:
+            return [(event, self._place(ordered))]
+        before, when = self._leapt or (0, float("-inf"))
+        regrets = ordered.arrived - when <= _REGRET_SECONDS and ordered.event_time >= before
+        self._leapt = None
+        self._begin_anew()
+        return [Broken("time jump", before if regrets else None), (event, self._place(ordered))]
+
     def _place(self, ordered: Ordered) -> Ordered:
         self._time = max(self._time, ordered.event_time)
         ordered.time = self._time
         self.position = ordered.last_id
+        self._latest = ordered
         kept = self._kept
         kept.append(ordered)
         # From its arrival, not from now: after a stall it may have waited for longer than that.
@@ -167,11 +217,12 @@ class Sequence:
         kept = self.at(event.last_id)
         if kept is not None and (kept.first_id, kept.event_time) != (event.first_id, event.time):
             self.batch_mismatch += 1
-        if event.time <= self._time + _RESET_AHEAD_MS:
+        is_copy = kept is not None and kept.first_id == event.first_id
+        if is_copy or event.time <= self._time + _RESET_AHEAD_MS:
             state.stale = 0
             return []
         state.stale += 1
-        if state.stale < _RESET_EVENTS:
+        if state.stale < _IN_A_ROW:
             return []
         self._begin_anew()
         self._beyond.clear()
@@ -183,31 +234,64 @@ class Sequence:
     def _resolve(self, now: float) -> Iterator[tuple[Event, Ordered] | Broken]:
         """Place what fits behind a hole that was filled; give a hole up when nobody can fill it any more."""
         while self._beyond:
-            yield from self._drain()
-            if not self._beyond:
+            yield from self._drain(now)
+            if not self.hole:
                 return
             # Holes may lie one behind the other: this one is as old as the first arrival beyond it.
-            since = max(self._timers_from, min(ordered.arrived for _, ordered in self._beyond.values()))
-            delivered_beyond = all(state.last_id > (self.position or 0) for state in self._sockets.values())
-            if not delivered_beyond and now - since < _PATIENCE_SECONDS:
+            since = min(ordered.arrived for _, ordered in self._beyond.values())
+            if not self._is_final(self.position or 0, since, now):
                 return
             self._begin_anew()
             yield Broken("sequence break")
             self.position = min(event.first_id for event, _ in self._beyond.values()) - 1
 
-    def _drain(self) -> Iterator[tuple[Event, Ordered]]:
+    def _is_final(self, position: int, since: float, now: float) -> bool:
+        """Whether no socket will say more about the ids up to a position: all are beyond, or took too long."""
+        if all(state.last_id > position for state in self._sockets.values()):
+            return True
+        return now - max(self._timers_from, since) >= _PATIENCE_SECONDS
+
+    def _drain(self, now: float) -> Iterator[tuple[Event, Ordered] | Broken]:
         for last_id in sorted(self._beyond):
             event, ordered = self._beyond[last_id]
-            position = self.position or 0
-            if event.first_id <= position + 1:
-                del self._beyond[last_id]
-                if last_id > position:
-                    yield event, self._place(ordered)
+            if not self._fits(event.first_id):
+                continue
+            if last_id > (self.position or 0):
+                verdict = self._judge(ordered, now)
+                if verdict == "wait":
+                    break
+                if verdict == "place":
+                    if self._latest is not None and self._is_ahead(ordered):
+                        self._leapt = (self._latest.time, now)
+                    yield from self._put(event, ordered)
+                else:
+                    self.untimely += 1
+            del self._beyond[last_id]
         # Where sockets batch differently, a larger batch may have covered a smaller one.
         for last_id in [last_id for last_id in self._beyond if last_id <= (self.position or 0)]:
             del self._beyond[last_id]
 
+    def _judge(self, ordered: Ordered, now: float) -> Literal["place", "wait", "drop"]:
+        """Say what becomes of the event whose turn it is."""
+        if not self._is_doubtful(ordered):
+            return "place"
+        ahead = self._is_ahead(ordered)
+        if ahead and self._is_refuted(ordered):
+            return "drop"
+        confirmed = not ahead or len([*self._behind_it(ordered)]) >= _IN_A_ROW - 1
+        return "place" if confirmed and self._is_final(ordered.last_id, ordered.arrived, now) else "wait"
+
+    def _is_refuted(self, doubtful: Ordered) -> bool:
+        """Whether an event behind it is earlier, and nothing speaks against the time of that one."""
+        return any(
+            later.event_time < doubtful.event_time - self.odd_ms and not self._is_doubtful(later)
+            for later in self._behind_it(doubtful)
+        )
+
+    def _behind_it(self, ordered: Ordered) -> Iterator[Ordered]:
+        return (later for _, later in self._beyond.values() if later.last_id > ordered.last_id)
+
     def _begin_anew(self) -> None:
         self.position = None
-        self._time = 0
+        self._time = self._behind = 0
         self._kept.clear()

@@ -218,8 +218,11 @@ class Shipper:
             backoff = min(_SHORTEST_BACKOFF * 2 ** min(failures - 1, 8), _LONGEST_BACKOFF) if failures else 0.0
             await asyncio.sleep(max(self._flush_seconds, backoff))
             try:
-                await self.flush()
-                failures, self.trouble = 0, None
+                shipped = await self.flush()
+                if failures:
+                    failures, said = 0, float("-inf")
+                    logger.info("the store takes rows again: %d that waited are there", shipped)
+                self.trouble = None
             except TableMismatch:
                 raise
             except Exception as error:

@@ -20,12 +20,13 @@ from depth.exchange.simulated import Diff, Options, SimulatedExchange, Source, S
 from depth.exchange.sockets import SocketPool
 from depth.outcome import Outcome, SymbolOutcome
 from depth.snapshot import Snapshot
-from tests import oracle
+from tests import oracle, virtual
 from tests.replay import SHAPE, Rows
 
 SYMBOL = "BTC/USDT"
 MARKET = "BTCUSDT"
 _POLL_SECONDS = 0.02
+_START = 1000.0
 _APART_SECONDS = 0.2
 _LATE_SECONDS = 0.1
 _STALL_SECONDS = 1.0
@@ -40,11 +41,17 @@ async def until(condition: Callable[[], object], seconds: float = 40.0) -> None:
 
 
 class Exchange(SimulatedExchange):
-    """The simulated exchange; the test also keeps every event as told, and who was there at each subscription."""
+    """The simulated exchange; the test also keeps every event as told, and who was there at each subscription.
+
+    Attributes:
+        told: every event, whoever heard it.
+        by_name: clients find it by its host name, not by its address.
+    """
 
     def __init__(self, source: Source, options: Options | None) -> None:
         super().__init__(source, options)
         self.told: list[Diff] = []
+        self.by_name = False
         self.open_at_subscriptions: list[set[int]] = []
 
     def _count_subscribers(self) -> None:
@@ -60,7 +67,10 @@ class Client(Binance):
     """The real client; the test also sees when it asks for snapshots, and may let its sockets grow old sooner."""
 
     def __init__(self, exchange: Exchange, connections: int, age_seconds: float | None) -> None:
-        super().__init__(exchange.rest_url, exchange.ws_url, connections)
+        urls = (exchange.rest_url, exchange.ws_url)
+        if exchange.by_name:
+            urls = (urls[0].replace("127.0.0.1", "localhost"), urls[1].replace("127.0.0.1", "localhost"))
+        super().__init__(*urls, connections)
         self.connections = connections
         self.asked: list[float] = []
         self._age_seconds = age_seconds
@@ -201,7 +211,7 @@ async def collecting(  # noqa: PLR0913  # what a scene is made of
     options: Options | None = None,
     *,
     source: Source | None = None,
-    before: Callable[[Exchange], None] = lambda _: None,
+    before: Callable[[Exchange], object] = lambda _: None,
     schedule: Callable[[], Schedule] = Schedule,
     connections: int = 2,
     age_seconds: float | None = None,
@@ -225,7 +235,7 @@ async def collecting(  # noqa: PLR0913  # what a scene is made of
 
 
 class Scenes:
-    """Scenes of one module, all played at the same time: most of each is waiting."""
+    """Scenes of one module, all played at the same time, in virtual time: most of each is waiting."""
 
     def __init__(self, *scenes: Callable[[], Awaitable[Run]]) -> None:
         self._scenes = {scene.__name__: scene for scene in scenes}
@@ -237,7 +247,13 @@ class Scenes:
             raise result
         return result
 
-    async def play(self) -> None:
+    def play(self) -> None:
+        """Play them all."""
+        loop = virtual.VirtualLoop(_START)
+        with virtual.clocks(loop):
+            virtual.run(loop, self._play_all())
+
+    async def _play_all(self) -> None:
         playing = map(self._play, self._scenes.values(), itertools.count())
         results = await asyncio.gather(*playing, return_exceptions=True)
         self._results = dict(zip(self._scenes, results, strict=True))

@@ -90,12 +90,12 @@ def test_jitter_is_chance() -> None:
     assert times[0][0] != times[0][1]
 
 
-def test_the_edge_is_a_reason_once_in_60_seconds() -> None:
-    """Counted from the last anchor of any reason."""
+def test_an_edge_that_comes_near_again_is_a_reason_after_two_seconds() -> None:
+    """The last anchor helped: the price moves fast, and the next one will help, too."""
     of = schedule()
     of.anchored(0.0, near_edge=False)
-    assert due(of, 59.9, near_edge=True) is None
-    assert due(of, 60.0, near_edge=True) == "edge"
+    assert due(of, 1.9, near_edge=True) is None
+    assert due(of, 2.0, near_edge=True) == "edge"
 
 
 def test_an_edge_that_no_anchor_helps_doubles_the_distance_to_30_minutes() -> None:
@@ -108,13 +108,13 @@ def test_an_edge_that_no_anchor_helps_doubles_the_distance_to_30_minutes() -> No
     assert spacings == [60, 120, 240, 480, 960, 1800, 1800, 1800, 1800]
 
 
-def test_an_anchor_that_helps_brings_back_60_seconds() -> None:
+def test_an_anchor_that_helps_ends_the_doubling() -> None:
     """However long the distance had grown."""
     of = schedule()
     for _ in range(5):
         of.anchored(0.0, near_edge=True)
     of.anchored(0.0, near_edge=False)
-    assert spacing(of, 0.0) == 60
+    assert spacing(of, 0.0) == 2
     of.anchored(0.0, near_edge=True)
     assert spacing(of, 0.0) == 60
 
@@ -131,7 +131,7 @@ def test_a_failed_snapshot_is_asked_for_again_with_back_off() -> None:
     """0.25 s, doubling to 30 s, for any reason."""
     of, now, pauses = schedule(), 0.0, []
     for _ in range(10):
-        of.failed(now)
+        of.failed(now, "start")
         pause = next(quarter / 4 for quarter in range(1, 200) if due(of, now + quarter / 4, live=False) == "start")
         assert due(of, now + pause - 0.01, hole=True) is None
         pauses.append(pause)
@@ -142,7 +142,7 @@ def test_a_failed_snapshot_is_asked_for_again_with_back_off() -> None:
 def test_back_off_has_jitter() -> None:
     """Up to a tenth longer."""
     of = schedule(chance=1.0)
-    of.failed(0.0)
+    of.failed(0.0, "start")
     assert due(of, 0.27, live=False) is None
     assert due(of, 0.275, live=False) == "start"
 
@@ -151,10 +151,30 @@ def test_an_anchor_ends_the_back_off() -> None:
     """The next failure waits 0.25 s again."""
     of = schedule()
     for _ in range(6):
-        of.failed(0.0)
+        of.failed(0.0, "start")
     of.anchored(100.0, near_edge=False)
-    of.failed(100.0)
+    of.failed(100.0, "start")
     assert due(of, 100.25, hole=True) == "hole"
+
+
+@pytest.mark.parametrize("routine", ["edge", "hourly"])
+def test_what_can_wait_makes_nothing_wait_that_cannot(routine: Reason) -> None:
+    """A routine snapshot that failed ten times puts off the next routine one, and no other."""
+    of = schedule()
+    of.anchored(0.0, near_edge=False)
+    for _ in range(10):
+        of.failed(HOUR, routine)
+    assert due(of, HOUR + 29) is None
+    assert due(of, HOUR, live=False) == "start"
+    assert due(of, HOUR, hole=True) == "hole"
+    assert due(of, HOUR, doubted=True) == "audit"
+
+
+def test_what_cannot_wait_makes_the_rest_wait() -> None:
+    """There is one exchange to ask."""
+    of = schedule()
+    of.failed(HOUR, "start")
+    assert due(of, HOUR + 0.2, near_edge=True) is None
 
 
 @pytest.mark.parametrize("reason", ["hole", "audit"])

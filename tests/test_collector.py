@@ -131,7 +131,7 @@ def scenes() -> Scenes:
         *(level, ahead_100_ms, ahead_200_ms, ahead_300_ms, narrow_then_wide, narrow_for_ever),
         *(refused_midway, stale_at_first, failing_at_first, ids_reset),
     )
-    asyncio.run(played.play())
+    played.play()
     return played
 
 

@@ -1,6 +1,7 @@
 """One stream out of two sockets: nothing twice, nothing missing, or the chain says that it is broken."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -48,10 +49,10 @@ def shown(steps: Steps) -> list[int | str]:
 
 
 class Sockets:
-    """Two sockets, A and B, that feed one sequence; the clock stands still unless it is moved."""
+    """Two sockets, A and B, that feed one sequence; the clock stands still unless it is moved, and no time is odd."""
 
-    def __init__(self, names: str = "AB") -> None:
-        self.sequence = Stream()
+    def __init__(self, names: str = "AB", odd_ms: float = math.inf) -> None:
+        self.sequence = Stream(odd_ms)
         self.now = 0.0
         for name in names:
             self.sequence.opened(name)

@@ -1,11 +1,27 @@
-"""An event loop whose time passes as soon as nobody has anything to do: hours of waiting in milliseconds."""
+"""An event loop whose time passes as soon as nobody has anything to do: hours of waiting in moments.
+
+Sockets are real, files are real; only the clock is not. Before time passes, everything that was sent has arrived, and
+what is handed to an executor is done at once, so a run with the same seeds is the same run, on a busy machine too.
+"""
 
 import asyncio
+import fcntl
 import selectors
-from collections.abc import Coroutine
+import socket
+import struct
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+_STEP_SECONDS = 1e-7  # no clock is read twice at one moment, nor at the very one that was waited for
+_ON_ITS_WAY_SECONDS = 0.00005  # real ones; what was sent on the loopback has mostly arrived when `send` returns
+_LOOKS = 20
+_SIOCOUTQNSD = 0x894B  # bytes that a TCP socket has not sent yet, see tcp(7)
+_NOTHING = struct.pack("i", 0)
+_WALL = 1_767_225_600.0  # 2026-01-01
 
 
 class _Selector(selectors.DefaultSelector):
@@ -14,21 +30,70 @@ class _Selector(selectors.DefaultSelector):
     now = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.now += _STEP_SECONDS
         ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        for _ in range(_LOOKS):
+            time.sleep(_ON_ITS_WAY_SECONDS)
+            ready = super().select(0)
+            if ready or not any(_is_unsent(key.fd) for key in self.get_map().values()):
+                break
         if not ready and timeout is not None:
-            self.now += max(timeout, 0.0)
+            self.now += max(timeout, 0.0) + _STEP_SECONDS
         return ready
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop for coroutines that wait for timers alone; `time` is its clock."""
+    """A loop with a clock of its own.
 
-    def __init__(self) -> None:
+    Attributes:
+        names_fail: no host name is found.
+        wall_offset: seconds that the wall clock is wrong by, where `clocks` has set it.
+    """
+
+    def __init__(self, start: float = 0.0) -> None:
         self._virtual = _Selector()
+        self._virtual.now = start
+        self.names_fail = False
+        self.wall_offset = 0.0
         super().__init__(self._virtual)
 
     def time(self) -> float:
         return self._virtual.now
+
+    def stand_still(self, seconds: float) -> None:
+        """Let the process, and all that runs in this loop, do nothing for a while: every timer is late at once."""
+        self._virtual.now += seconds
+
+    def run_in_executor(  # type: ignore[override]  # its own is typed by what it calls
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> "asyncio.Future[Any]":
+        """Do it here and now: a thread would work while time passes."""
+        del executor
+        done = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001  # it is the caller's
+            done.set_exception(error)
+        return done
+
+    async def getaddrinfo(self, host: Any, port: Any, **how: Any) -> list[Any]:
+        if self.names_fail:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return await super().getaddrinfo(host, port, **how)
+
+
+@contextmanager
+def clocks(loop: VirtualLoop) -> Iterator[None]:
+    """Let `time.monotonic` and `time.time` be the loop's clock, for code that asks them."""
+    monotonic, wall = time.monotonic, time.time
+    time.monotonic = loop.time
+    time.time = lambda: _WALL + loop.time() + loop.wall_offset
+    try:
+        yield
+    finally:
+        time.monotonic, time.time = monotonic, wall
 
 
 def run(loop: VirtualLoop, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -38,3 +103,10 @@ def run(loop: VirtualLoop, coroutine: Coroutine[Any, Any, T]) -> T:
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+
+
+def _is_unsent(descriptor: int) -> bool:
+    try:
+        return fcntl.ioctl(descriptor, _SIOCOUTQNSD, _NOTHING) != _NOTHING
+    except OSError:  # it is no TCP socket
+        return False

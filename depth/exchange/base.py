@@ -61,10 +61,6 @@ class Feed(Protocol):
         """
         ...
 
-    def stalled(self, now: float) -> None:
-        """Note that the process itself stood still: waiting times begin anew at `now`, monotonic seconds."""
-        ...
-
 
 class Exchange(Protocol):
     """A spot market data source. One instance belongs to one event loop.

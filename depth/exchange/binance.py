@@ -52,6 +52,7 @@ class Binance:
         self._pool: SocketPool | None = None
         self._weight_limit = _DEFAULT_WEIGHT_LIMIT
         self._weight = (0, 0)  # minute, used weight in it as the exchange last said
+        self._patience_until = float("-inf")  # monotonic; a request before then prolongs a ban
 
     @property
     def malformed(self) -> int:
@@ -127,8 +128,15 @@ class Binance:
         raise UnknownSymbol(symbol, self._transport.host)
 
     async def _request(self, method: str, symbol: str = "", **params: object) -> dict[str, Any]:
+        if (left := self._patience_until - time.monotonic()) > 0:
+            said = f"{self._transport.host} asked for patience: the next request waits {left:.0f} s"
+            raise ExchangeUnavailable(said, retry_after=left)
         try:
             body = await self._transport.request_rest(method, symbol, **params)
+        except ExchangeUnavailable as error:
+            if error.retry_after:
+                self._patience_until = time.monotonic() + error.retry_after
+            raise
         finally:
             used = self._transport.response_headers.get("x-mbx-used-weight-1m", "")
             if used.isdecimal():

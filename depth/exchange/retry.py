@@ -12,11 +12,11 @@ from depth.errors import ExchangeUnavailable
 
 logger = logging.getLogger(__name__)
 
-# With these an outage of some seconds is noticed to be over 1.5 s late at most, a long one 15 s, by 35 tries in 5 min.
 _FIRST_WAIT = 0.25
 _GROWTH = 1.4
 _JITTER = 0.5
-_LONGEST_WAIT = 15.0
+_LONGEST_WAIT = 5.0
+_LONG_SECONDS = 60.0
 _SAY_EVERY = 30.0
 
 # `keep_trying` says itself what fails, in one line and not at every try.
@@ -25,15 +25,21 @@ set_on_retry_hooks(())
 T = TypeVar("T")
 
 
-async def keep_trying(attempt: Callable[[], Awaitable[T]], what: str, clock: Callable[[], float] = time.monotonic) -> T:
+async def keep_trying(
+    attempt: Callable[[], Awaitable[T]],
+    what: str,
+    longest: float = _LONGEST_WAIT,
+    clock: Callable[[], float] = time.monotonic,
+) -> T:
     """Call until it works.
 
-    The first failure is logged at once, then one line after 30 to 45 s; waits grow from 0.25 s to 15 s with jitter, and
-    obey the exchange's Retry-After.
+    The first failure is logged at once, then about one line in 30 s; waits grow from 0.25 s with jitter, and obey the
+    exchange's Retry-After.
 
     Args:
         attempt: what to do; `ExchangeUnavailable` means once more, all else is raised.
         what: names it in the log, for example ``"snapshot of BTC/USDT"``.
+        longest: seconds that a wait grows to; after a minute of failures each is twice as long.
         clock: monotonic seconds.
 
     Returns:
@@ -50,7 +56,7 @@ async def keep_trying(attempt: Callable[[], Awaitable[T]], what: str, clock: Cal
         if now - said >= _SAY_EVERY:
             said = now
             logger.warning("%s: %s; trying again, for %.0f s so far", what, error, now - began)
-        return error.retry_after or True
+        return error.retry_after or (2 * longest if now - began > _LONG_SECONDS else True)
 
     async for retry in stamina.retry_context(
         on=pause,
@@ -59,7 +65,7 @@ async def keep_trying(attempt: Callable[[], Awaitable[T]], what: str, clock: Cal
         wait_initial=_FIRST_WAIT,
         wait_exp_base=_GROWTH,
         wait_jitter=_JITTER,
-        wait_max=_LONGEST_WAIT,
+        wait_max=longest,
     ):
         with retry:
             return await attempt()

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 FrameHandler = Callable[[str], None]
 
 _REQUEST_TIMEOUT_MS = 20_000
-_CONNECT_TIMEOUT_MS = 10_000
+_CONNECT_TIMEOUT_MS = 5_000
 _PING_MS = 20_000
 _GOODBYE_SECONDS = 1.0
 _LONGEST_BAN_SECONDS = 3 * 86_400.0  # what Binance names as the longest
@@ -133,7 +133,7 @@ class Transport(binance):  # type: ignore[misc]  # ccxt is untyped
             A future that ends when the socket closes, with the reason as its exception.
 
         Raises:
-            ExchangeUnavailable: not connected within 10 s.
+            ExchangeUnavailable: not connected within 5 s.
         """
         url = f"{self._ws_url}/ws/{path}"
         self._handlers[url] = handler

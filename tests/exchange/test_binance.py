@@ -113,6 +113,16 @@ async def test_above_half_of_the_request_weight_the_next_snapshot_waits(
     assert next_minute < raised.value.retry_after < next_minute + 2
 
 
+async def test_a_ban_is_every_symbols(exchange: SimulatedExchange, client: Binance) -> None:
+    """Requests during a ban make it longer: what another symbol was told is obeyed without asking."""
+    exchange.faults.rest_status(418, retry_after=60, count=1)
+    for symbol in ("BTC/USDT", "ETH/USDT"):
+        with pytest.raises(ExchangeUnavailable) as raised:
+            await client.anchor(symbol)
+        assert raised.value.retry_after == pytest.approx(60, abs=5)
+    assert exchange.state.snapshots == 1
+
+
 async def test_the_limit_of_the_request_weight_is_the_exchanges(client: Binance) -> None:
     """The answer about markets says how much a minute allows."""
     client._weight_limit = 0

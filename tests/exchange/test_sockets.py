@@ -5,25 +5,20 @@ Every scene is a real collector with the real ccxt client on a simulated exchang
 
 import asyncio
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import pytest
 
 from depth.events import Event
 from depth.exchange.base import Market
 from depth.exchange.simulated import (
-    Book,
-    Diff,
-    Listing,
     Options,
     SimulatedExchange,
     SocketOptions,
-    Source,
     SyntheticSource,
 )
 from depth.exchange.sockets import Socket, SocketPool
 from depth.exchange.transport import Transport
+from tests import markets
 from tests.live import Run, Scenes, collecting, until
 
 _WORST_REPLACEMENT_SECONDS = 7.0
@@ -95,7 +90,7 @@ async def microseconds() -> Run:
 
 
 async def unknown_keys() -> Run:
-    async with collecting(source=Chatty(SyntheticSource())) as run:
+    async with collecting(source=markets.Altered(SyntheticSource(), markets.with_unknown_keys)) as run:
         await run.more_rows(3)
     return run
 
@@ -160,38 +155,6 @@ async def unwelcome() -> Run:
     return run
 
 
-@dataclass(frozen=True)
-class Chatty:
-    """A market whose events have keys that Binance may add some day."""
-
-    source: Source
-
-    @property
-    def listings(self) -> tuple[Listing, ...]:
-        return tuple(self.source.listings)
-
-    @property
-    def start_ms(self) -> int:
-        return self.source.start_ms
-
-    @property
-    def begin_ms(self) -> int:
-        return self.source.begin_ms
-
-    def placed(self, now_ms: int, speed: float) -> Source:
-        return Chatty(self.source.placed(now_ms, speed))
-
-    def opening(self, market: str) -> Book:
-        return self.source.opening(market)
-
-    def diffs(self, market: str) -> Iterator[Diff]:
-        for diff in self.source.diffs(market):
-            yield replace(diff, payload=diff.payload[:-1] + ',"zz":[1,{"e":null}],"T":1.5e3}')
-
-    def own_body(self, market: str) -> str:
-        return self.source.own_body(market)
-
-
 @pytest.fixture(scope="session")
 def scenes() -> Scenes:
     """Every scene, played."""
@@ -199,7 +162,7 @@ def scenes() -> Scenes:
         *(untroubled, one_lags, reset, closed, half_open, frozen, frame_lost, unreadable, microseconds, unknown_keys),
         *(shut_down, halted, unsubscribed, event_lost, cut_off, old, unwelcome),
     )
-    asyncio.run(played.play())
+    played.play()
     return played
 
 
@@ -350,9 +313,6 @@ class Stopper:
 
     def closed(self, socket: str) -> None:
         """What goes is of no interest."""
-
-    def stalled(self, now: float) -> None:
-        """Neither is a pause."""
 
     def delivered(self, socket: str, event: Event, received: float, now: float) -> None:
         del event, received, now

@@ -156,7 +156,11 @@ class Connection:
         self._messages.append(now)
         if len(self._messages) > self._options.messages_per_second and now - self._messages[0] < 1:
             self._faults.ending = "close"
-        self._queue([self.subscriptions.answer(text)], event=False)
+        answer = self.subscriptions.answer
+        if self._faults.refusals:
+            self._faults.refusals -= 1
+            answer = self.subscriptions.refusal
+        self._queue([answer(text)], event=False)
         self._subscribed()
 
     async def _outlast(self, transport: asyncio.Transport | None) -> None:

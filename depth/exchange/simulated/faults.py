@@ -119,6 +119,11 @@ class Faults:
         self._set(socket, truncate=count)
 
     @_fault
+    def refuse_requests(self, count: int = 1, socket: int | None = None) -> None:
+        """Answer the next requests with an error: SUBSCRIBE of a socket that is still to come, for example."""
+        self._set(socket, refusals=count)
+
+    @_fault
     def microseconds(self, *, on: bool = True, socket: int | None = None) -> None:
         """Write event times in µs."""
         self._set(socket, microseconds=on)

@@ -22,6 +22,7 @@ class SocketFaults:
         truncate: number of events of which only the first half of the text will be sent.
         moved: number of events that get a wrong E.
         moved_ms: by how much it is wrong.
+        refusals: number of requests that will be answered with an error.
         microseconds: E is written in µs.
         half_open: TCP stays open; nothing is sent, answered or closed any more.
         frozen_until: nothing is sent before this time of the event loop's clock.
@@ -36,6 +37,7 @@ class SocketFaults:
     truncate: int = 0
     moved: int = 0
     moved_ms: int = 0
+    refusals: int = 0
     microseconds: bool = False
     half_open: bool = False
     frozen_until: float = 0.0

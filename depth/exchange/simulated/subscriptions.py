@@ -63,6 +63,15 @@ class Subscriptions:
             code, message = refused.args
             return _encoded({"error": {"code": code, "msg": message}, "id": number})
 
+    @staticmethod
+    def refusal(text: str) -> str:
+        """Return the answer to a request that is refused, whatever it asks."""
+        try:
+            number = _id(_decoded(text))
+        except _Refused:
+            number = None
+        return _encoded({"error": {"code": 0, "msg": "Unknown error"}, "id": number})
+
     def _do(self, method: str, params: object) -> object:
         if method == "LIST_SUBSCRIPTIONS":
             return list(self._streams)

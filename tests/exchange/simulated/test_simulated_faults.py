@@ -286,3 +286,16 @@ async def test_play_waits_for_as_many_subscribers_as_asked_for() -> None:
         one, other = await events(first, 3), await events(second, 3)
         assert one == other
         assert abs(one[0]["E"] - time.time() * 1_000) < 2_000
+
+
+async def test_requests_are_refused_as_often_as_asked_for() -> None:
+    """Whatever they ask; nothing is subscribed to by them, and the next one is done."""
+    async with SimulatedExchange(SOURCE, FASTER) as exchange, client(exchange) as talking:
+        exchange.faults.refuse_requests(1, socket=1)
+        socket = await talking.open("/ws/0")
+        await socket.send_json({"method": "SUBSCRIBE", "params": [FAST], "id": 7})
+        assert await socket.receive_str(timeout=5) == '{"error":{"code":0,"msg":"Unknown error"},"id":7}'
+        assert exchange.state.subscribed == 0
+        await socket.send_json({"method": "SUBSCRIBE", "params": [FAST], "id": 8})
+        assert await socket.receive_str(timeout=5) == '{"result":null,"id":8}'
+        await events(socket, 2)
