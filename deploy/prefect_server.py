@@ -12,11 +12,11 @@ import time
 
 from prefect.cli import app
 
-_COLLECT_SECONDS = 5.0
+_COLLECT_SECONDS = 10.0
 
 
 def collect_beside() -> None:
-    """Collect garbage every 5 s in a thread, and never anywhere else."""
+    """Collect garbage every 10 s in a thread, and never anywhere else."""
 
     def collect() -> None:
         while True:
