@@ -177,6 +177,12 @@ class Site:
         os.kill(pid, signal.SIGKILL)
         return time.time()
 
+    def finish(self, name: str) -> None:
+        """End what still runs of a scene, as a supervisor does: it costs the others time."""
+        for run in self.runs(name):
+            for pid in processes_of(run.id):
+                os.kill(pid, signal.SIGTERM)
+
     def kill_worker(self, worker: str) -> None:
         """End a worker and all its flows with SIGKILL, as a machine that loses its power."""
         for pid in [self.stack.processes.running()[worker], *self.stack.processes.children(worker)]:
@@ -204,7 +210,10 @@ def processes_of(run: str) -> list[int]:
 
 
 def until(condition: Callable[[], object], seconds: float) -> float:
-    """Wait for something that nobody announces; give the moment. Looking twice a second would keep a server busy."""
+    """Wait for something that nobody announces; give the moment.
+
+    Looking more often would keep a server busy: it serves 15 requests at once, and some of its own wait for another.
+    """
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

@@ -63,7 +63,10 @@ def kill_one(site: Site, name: str, count: int) -> Killed:
     asked = site.runs(name)[-1].created
     stored = until(lambda: site.epochs(name)[-1] > killed + 1, 90)
     until(lambda: site.epochs(name)[-1] > stored + 5, 30)
-    return Killed(asked - killed, stored - killed, site.missing(name))
+    killing = Killed(asked - killed, stored - killed, site.missing(name))
+    if name != "one":  # it lives on, until the server is away
+        site.finish(name)
+    return killing
 
 
 def crash_at_once(site: Site) -> list[Run]:
@@ -110,7 +113,10 @@ def away(site: Site) -> dict[str, list[Run]]:
     for name in names[:2]:
         live(site, name)
     time.sleep(10)
-    return {name: site.runs(name) for name in names}
+    runs = {name: site.runs(name) for name in names}
+    for name in names:
+        site.finish(name)
+    return runs
 
 
 @dataclass(frozen=True)
@@ -118,15 +124,26 @@ class Together:
     """A worker and its flow were killed together, and the worker was started again.
 
     Attributes:
-        said: what the boot command said, before the first start and before the second.
-        stored_after: seconds from the end until a later second was stored.
-        crashed_after: seconds from the end until Prefect knew.
-        message: of the run that was killed.
+        said: what the boot command said: twice before the first start, and before the second.
+        killed: when.
+        stored: when a later second was stored.
     """
 
     said: list[str]
-    stored_after: float
-    crashed_after: float
+    killed: float
+    stored: float
+
+
+@dataclass(frozen=True)
+class Crashed:
+    """A run whose worker died with it, as the server sees it.
+
+    Attributes:
+        after: seconds from its end until the server knew.
+        message: of the run.
+    """
+
+    after: float
     message: str
 
 
@@ -140,8 +157,14 @@ def kill_together(site: Site) -> Together:
     said.append(site.boot("collect/together"))
     site.stack.start_worker("depth-together", "together")
     stored = until(lambda: site.epochs("together")[-1] > killed + 2, 120)
+    return Together(said, killed, stored)
+
+
+def find_crashed(site: Site, killed: float) -> Crashed:
+    """Wait until the server knows of a run that died with its worker."""
     crashed = until(lambda: site.states("together")[0] == "Crashed", 300)
-    return Together(said, stored - killed, crashed - killed, site.runs("together")[0].message)
+    site.finish("together")
+    return Crashed(crashed - killed, site.runs("together")[0].message)
 
 
 def fail(site: Site, told: list[str]) -> list[str]:
@@ -167,10 +190,10 @@ def outage(site: Site) -> Outage:
     [run] = live(site, "one")
     before = time.time() - 20
     began, end = site.restart_server_after(60)
-    until(lambda: all(site.epochs(name)[-1] > end + 10 for name in ("one", "two", "relay")), 60)
+    until(lambda: all(site.epochs(name)[-1] > end + 10 for name in ("one", "relay")), 60)
     until(lambda: site.task_runs(run, began, end) >= 20, 90)
     until(lambda: any(one.due > end and one.state == "Running" for one in site.runs("relay")), 120)
-    missing = {name: site.missing(name, before) for name in ("one", "two", "relay")}
+    missing = {name: site.missing(name, before) for name in ("one", "relay")}
     return Outage(missing, site.task_runs(run, began, end), [one.state for one in site.runs("one")])
 
 
@@ -198,29 +221,37 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
             passing = {"rrule": f"DTSTART:{start}\nRRULE:FREQ=SECONDLY;INTERVAL=15;COUNT={ABSENCES}"}
             site.deploy([*DEPLOYED, Deployment("away", schedule=passing, pool="depth-away")])
             site.stack.start_worker()
-            with ThreadPoolExecutor() as pool:
+            with ThreadPoolExecutor(max_workers=8) as pool:
                 yield _play(site, pool, told)
         finally:
             site.stack.down("worker", "away", "together")
 
 
 def _play(site: Site, pool: ThreadPoolExecutor, told: list[str]) -> Played:
-    scenes: dict[str, Callable[[], Any]] = {
-        "one": lambda: kill_one(site, "one", 1),
-        "two": lambda: kill_one(site, "two", 2),
-        "crash": lambda: crash_at_once(site),
-        "relay": lambda: relay(site),
-        "away": lambda: away(site),
-        "together": lambda: kill_together(site),
-        "fail": lambda: fail(site, told),
-    }
-    playing: Played = {name: pool.submit(scenes[name]) for name in ("one", "two", "together", "relay", "fail")}
-    wait([playing["one"], playing["two"]])  # their times count
-    playing |= {name: pool.submit(scenes[name]) for name in ("crash", "away")}
-    wait(playing.values())
-    last: Played = {"outage": pool.submit(outage, site)}
-    wait(last.values())
-    return playing | last
+    """Play three lanes at the same time; more would make the machine too busy for the times that count."""
+    played: Played = {}
+
+    def play(name: str, scene: Callable[[], Any]) -> None:
+        played[name] = pool.submit(scene)
+        wait([played[name]])  # what it raises is raised in the tests that look at it
+
+    def first() -> None:
+        play("one", lambda: kill_one(site, "one", 1))
+        play("two", lambda: kill_one(site, "two", 2))
+        play("crash", lambda: crash_at_once(site))
+
+    def second() -> None:
+        play("together", lambda: kill_together(site))
+        play("away", lambda: away(site))
+        play("zombie", lambda: find_crashed(site, played["together"].result().killed))
+
+    def third() -> None:
+        play("fail", lambda: fail(site, told))
+        play("relay", lambda: relay(site))
+
+    wait([pool.submit(lane) for lane in (first, second, third)])
+    play("outage", lambda: outage(site))
+    return played
 
 
 def test_a_killed_collector_is_replaced(played: Played) -> None:
@@ -280,14 +311,14 @@ def test_a_machine_that_starts_again_collects_again(played: Played) -> None:
     """Within 90 s of a worker's and its flow's death, where the worker is started again at once."""
     together: Together = played["together"].result()
     assert "of collect/together is asked for: 0 of 1 collectors are live" in together.said[-1]
-    assert together.stored_after < 90
+    assert together.stored - together.killed < 90
 
 
 def test_a_run_without_heartbeats_is_marked_as_crashed(played: Played) -> None:
     """Its worker died with it: only the server can tell."""
-    together: Together = played["together"].result()
-    assert together.message == "No heartbeat for 150 s, the worker is gone as well"
-    assert 90 < together.crashed_after < 200
+    crashed: Crashed = played["zombie"].result()
+    assert crashed.message == "No heartbeat for 150 s, the worker is gone as well"
+    assert 90 < crashed.after < 200
 
 
 def test_a_failed_check_is_told_to_the_chat_once(played: Played) -> None:
@@ -300,7 +331,7 @@ def test_a_failed_check_is_told_to_the_chat_once(played: Played) -> None:
 def test_without_its_server_a_collector_goes_on(played: Played) -> None:
     """60 s away: not a second is missing, and the uploads of that minute are seen afterwards."""
     outage: Outage = played["outage"].result()
-    assert outage.missing["one"] == outage.missing["two"] == []
+    assert outage.missing["one"] == []
     assert outage.uploads >= 20
     assert outage.states == ["Crashed", "Running"]
 

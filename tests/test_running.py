@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from depth import relay, rowkey
+from depth import relay, rowkey, running
 from depth.errors import CaptureStalled, UnknownSymbol
 from depth.exchange.simulated import SyntheticSource
 from depth.outcome import Outcome
@@ -194,6 +194,20 @@ async def test_two_collectors_share_a_spool_and_a_store(plan: Plan) -> None:
     assert (one.waiting, two.waiting, waiting(plan)) == (0, 0, [])
     assert one.collector != two.collector
     assert {part.rows > 0 for part in (*one.symbols, *two.symbols)} == {True}
+
+
+async def test_a_part_that_fails_is_told_and_ends_nothing(
+    plan: Plan, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the hand-over: seconds are captured and stored all the same."""
+
+    async def breaks(*_: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(running, "hand_over", breaks)
+    await run_until(replace(plan, relay=True), lambda: len(stored(plan)) >= 3)
+    [told] = [record for record in caplog.records if record.getMessage() == "the run goes on without a part of it"]
+    assert "a mistake of ours" in str(told.exc_info)
 
 
 async def test_an_unknown_symbol_ends_a_run_before_anything_is_captured(plan: Plan) -> None:

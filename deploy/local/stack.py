@@ -83,7 +83,17 @@ class Stack:
             NotUp: it ends, or does not answer within 90 s.
         """
         self._api.write_text(f"http://127.0.0.1:{port}/api")
-        command = [_PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        command = [
+            sys.executable,
+            "-m",
+            "deploy.prefect_server",
+            "server",
+            "start",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        ]
         settings = _settings("prefect-server.env") | {"PREFECT_UI_API_URL": self.api}
         self.processes.start("server", command, self.environment | settings)
         log = self.processes.folder / "server.log"

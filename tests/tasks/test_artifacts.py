@@ -1,9 +1,13 @@
 """What runs leave in the Prefect UI, as far as it is made here; `tests/flows` finds it on a real server."""
 
+import logging
+import socket
 from dataclasses import dataclass
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from depth.outcome import Latency, Outcome
 from tasks import artifacts
 
 
@@ -44,3 +48,17 @@ def test_a_chart_leaves_out_what_is_not_known() -> None:
     lines = artifacts._chart(Found({"24 h": Share(1.0), "7 d": Share(None)}))  # type: ignore[arg-type]  # as much as it needs
     assert '    x-axis ["24 h"]' in lines
     assert artifacts._chart(Found({"24 h": Share(None)})) == []  # type: ignore[arg-type]  # as much as it needs
+
+
+@pytest.mark.filterwarnings("ignore:Artifact creation outside of a flow")
+async def test_a_report_that_nobody_takes_is_no_failure(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are stored: one line, within a bounded time, and the run ends well."""
+    monkeypatch.setattr(artifacts, "_REPORT_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        url = f"http://127.0.0.1:{held.getsockname()[1]}/api"
+    with temporary_settings({PREFECT_API_URL: url}), caplog.at_level(logging.WARNING, "depth.artifacts"):
+        await artifacts.report_run(Outcome("me", [], Latency()))
+    [line] = [record.getMessage() for record in caplog.records if record.name == "depth.artifacts"]
+    assert line.startswith("no report is left: Prefect does not answer")
