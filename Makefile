@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test e2e nautilus lint bench growth up down lock clean
+.PHONY: setup demo test e2e nautilus lint bench growth up down lock clean footprint
 
 setup: .venv/.ready
 
@@ -42,6 +42,9 @@ nautilus: setup
 
 bench: setup
 	$(RUN) -m benchmarks
+
+footprint: setup
+	$(RUN) -m deploy.local.footprint
 
 growth: setup
 	$(RUN) -m deploy.local.growth

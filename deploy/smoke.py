@@ -13,6 +13,7 @@ from depth.exchange.simulated import SyntheticSource, threaded
 
 ROOT = Path(__file__).resolve().parents[1]
 _SECONDS = 120
+_GAPS_FOUND = 3
 
 
 def main() -> int:
@@ -37,7 +38,7 @@ def main() -> int:
             sys.stdout.flush()
             # Our own commands, each bounded.
             done = subprocess.run([sys.executable, *step], env=environment, cwd=folder, timeout=_SECONDS, check=False)  # noqa: S603
-            if done.returncode:
+            if done.returncode not in {0, _GAPS_FOUND}:  # verify looks at the seconds after the run, too
                 sys.stdout.write(f"failed with {done.returncode}\n")
                 return done.returncode
     return 0

@@ -14,8 +14,10 @@ import psutil
 import pytest
 
 from depth.exchange.simulated import Handle, Options, SyntheticSource, threaded
+from depth.storage.spool_state import read_state
 from tests import commands
 from tests.deploy.supervisor import UNITS, Unit, parse
+from tests.receivers import free_port
 
 FILES = sorted(path.name for path in UNITS.glob("*.service"))
 
@@ -160,7 +162,7 @@ def test_server_worker_and_collector_can_each_be_killed(tmp_path: Path, settings
     """A flow under the worker beside a collector without Prefect: whichever process dies, the other captures on."""
     with ExitStack() as stack:
         server = Unit("depth-server", tmp_path, {})
-        port = _free_port()
+        port = free_port()
         server._keys["ExecStart"] = [server._one("ExecStart").replace("4200", str(port))]
         api = {**settings, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_WORKER_QUERY_SECONDS": "3"}
         api["PREFECT_HOME"] = str(tmp_path / "prefect")
@@ -199,22 +201,14 @@ def test_server_worker_and_collector_can_each_be_killed(tmp_path: Path, settings
     assert collector.members() == server.members() == worker.members() == []
 
 
-def _free_port() -> int:
-    import socket  # noqa: PLC0415
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
 def _flow(worker: Unit, seconds: float) -> psutil.Process:
-    """Wait for the flow process that captures."""
+    """Wait for the flow process that captures: its id is in the name of its collector."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        found = [process for process in worker.members() if "prefect.engine" in " ".join(process.cmdline())]
-        if found and "captures" in worker.log() + "captures":
-            time.sleep(20)
-            return found[0]
+        ours = {process.pid: process for process in worker.members()}
+        for state in read_state(worker.folder / "spool.db"):
+            pid = int(state.collector.split("-")[-2])
+            if state.captured_epoch is not None and pid in ours:
+                return ours[pid]
         time.sleep(1)
     raise TimeoutError(worker.log()[-3000:])
