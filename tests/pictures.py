@@ -11,7 +11,6 @@ from tests import chromium, commands, demo_day
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SIZES = {"report-1280.png": (1280, 1000, "dark"), "report-390.png": (390, 1000, "light")}
-_COLOURS = 96
 
 
 def main() -> int:
@@ -29,8 +28,8 @@ def main() -> int:
                 page.goto((folder / "report.html").as_uri())
                 page.wait_for_selector("#day .heatmaplayer image")
                 page.wait_for_selector("#curve .scatterlayer path")
-                shot = Image.open(io.BytesIO(page.screenshot()))
-                shot.convert("P", palette=Image.Palette.ADAPTIVE, colors=_COLOURS).save(DOCS / file, optimize=True)
+                shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+                shot.quantize(256, Image.Quantize.MAXCOVERAGE).save(DOCS / file, optimize=True)
     return 0
 
 
