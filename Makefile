@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test e2e chromium pictures nautilus lint bench up down lock clean
+.PHONY: setup demo test e2e chromium pictures nautilus lint bench growth up down lock clean
 
 setup: .venv/.ready
 
@@ -20,7 +20,7 @@ setup: .venv/.ready
 	touch $@
 
 demo: setup
-	$(RUN) deploy/local/demo.py
+	$(RUN) -m deploy.local.demo
 
 test: setup
 	$(RUN) -m pytest -n 2 --dist worksteal
@@ -52,6 +52,9 @@ nautilus: setup
 bench: setup
 	$(RUN) -m benchmarks
 
+growth: setup
+	$(RUN) -m deploy.local.growth
+
 lock: setup
 	$(BIN)/uv pip compile $(LOCK) --group build --output-file requirements.lock pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) --group build --group dev --constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
@@ -59,10 +62,10 @@ lock: setup
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 up: setup
-	$(RUN) deploy/local/stack.py up
+	$(RUN) -m deploy.local.stack up
 
 down: setup
-	$(RUN) deploy/local/stack.py down
+	$(RUN) -m deploy.local.stack down
 
 clean:
 	rm -rf .venv .venv-nautilus data .hypothesis .mypy_cache .ruff_cache

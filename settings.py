@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     alert_urls: SecretStr | None = Field(None, description="chats, pagers and mail as apprise names them")
     heartbeat_url: SecretStr | None = Field(None, description="http(s) address asked each minute while all is well")
     collector_group: str | None = Field(None, description="collectors that stand in for each other; the host name")
+    metrics_host: str = Field("127.0.0.1", description="address that Prometheus metrics are served on")
+    metrics_port: int = Field(9640, ge=0, le=65_526, description="the first of ten ports for them; 0 for none")
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = Field(
         "INFO", description="what is logged"
     )
@@ -134,6 +136,8 @@ class Settings(BaseSettings):
             replicas=options.replicas,
             group=self._group,
             scheduled=scheduled,
+            metrics_host=self.metrics_host,
+            metrics_port=self.metrics_port or None,
             alerts=self.alerts(options.backend),
         )
 

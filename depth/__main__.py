@@ -1,6 +1,7 @@
 """`python -m depth …`: the commands without Prefect. In this library only this file reads the settings."""
 
 import asyncio
+import json
 import sys
 import time
 
@@ -9,7 +10,7 @@ from pydantic_settings import CliSubCommand, SettingsConfigDict
 
 import settings
 from depth import command
-from depth.options import CollectOptions, HealthOptions
+from depth.options import CollectOptions, DoctorOptions, HealthOptions
 
 
 class Commands(BaseModel):
@@ -18,6 +19,7 @@ class Commands(BaseModel):
     model_config = SettingsConfigDict(cli_prog_name="python -m depth")
 
     collect: CliSubCommand[CollectOptions]
+    doctor: CliSubCommand[DoctorOptions]
     health: CliSubCommand[HealthOptions]
 
 
@@ -33,6 +35,8 @@ def _run(arguments: list[str] | None) -> int:
     match options:
         case CollectOptions():
             return _collect(options, env)
+        case DoctorOptions():
+            return _doctor(options, env)
         case HealthOptions():
             return _health(options, env)
     raise NotImplementedError(options)
@@ -47,11 +51,22 @@ def _collect(options: CollectOptions, env: settings.Settings) -> int:
     return asyncio.run(run_directly(env.plan(options), notifier))
 
 
+def _doctor(options: DoctorOptions, env: settings.Settings) -> int:
+    from depth.doctor import diagnose  # noqa: PLC0415
+
+    plan = env.plan(CollectOptions(**options.model_dump(exclude={"json_lines"})))
+    findings = asyncio.run(diagnose(plan))
+    for finding in findings:
+        sys.stdout.write((json.dumps(finding.fields()) if options.json_lines else finding.line()) + "\n")
+    return 1 if any(finding.level == "fail" for finding in findings) else 0
+
+
 def _health(options: HealthOptions, env: settings.Settings) -> int:
     from depth import health  # noqa: PLC0415
     from depth.storage.spool_state import read_state  # noqa: PLC0415
 
-    found = health.judge(read_state(env.spool_path), time.time(), options.max_age, options.max_lag)
+    states = [state for state in read_state(env.spool_path) if state.collector.startswith(options.collector)]
+    found = health.judge(states, time.time(), options.max_age, options.max_lag)
     sys.stdout.write(f"{'ok' if found.ok else 'fail'}: {found.line}\n")
     return 0 if found.ok else 1
 

@@ -84,7 +84,7 @@ class Attendance:
             known.setdefault(entry.cause, []).append(entry.span)
         capturing, starting = [], []
         for each in self.presences:
-            seen = self.now if self._live(each) else math.ceil(each.seen_at)
+            seen = self._seen(each)
             first = seen if each.first_epoch is None else each.first_epoch
             capturing.append(self._on_grid(first, seen))
             starting.append(self._on_grid(each.scheduled if each.began is None else each.began, seen))
@@ -107,7 +107,15 @@ class Attendance:
         return max(self.now - GIVEN_UP_SECONDS, min([self.now - PENDING_SECONDS, *waiting]))
 
     def _live(self, one: Presence) -> bool:
-        return one.seen_at >= self.now - LIVE_SECONDS
+        return one.seen_at >= self.now - LIVE_SECONDS and one.state != "stopped"
+
+    def _seen(self, one: Presence) -> int:
+        """Say until when a run was there; one that stopped took its time to ship its last rows."""
+        if self._live(one):
+            return self.now
+        if one.state == "stopped" and one.captured_epoch is not None:
+            return one.captured_epoch + 1
+        return math.ceil(one.seen_at)
 
     def _waiting(self, one: Presence) -> Interval:
         """Give the epochs that were captured and not stored; rows that no spool takes wait in memory."""

@@ -55,6 +55,7 @@ class Progress:
         captured_epoch: last second captured, None before.
         audits_agreed: snapshots that the book agreed with.
         suspect: the newest rows that an audit did not confirm, None without any.
+        lag_seconds: from the exchange's time of the last event to its receipt, by the local clock; None before.
     """
 
     chained: bool = False
@@ -62,6 +63,7 @@ class Progress:
     captured_epoch: int | None = None
     audits_agreed: int = 0
     suspect: Incident | None = None
+    lag_seconds: float | None = None
 
 
 class Collector:
@@ -96,6 +98,7 @@ class Collector:
         self._captured = asyncio.Event()
         self._latency = Latency()
         self._heard: dict[str, float] = {}
+        self._lags: dict[str, float] = {}  # by symbol
         self._asked_to_wait_until = 0.0
 
     async def run(
@@ -127,7 +130,7 @@ class Collector:
             for task in (loading, stopping):
                 task.cancel()
             await asyncio.gather(loading, stopping, return_exceptions=True)
-        return self._outcome()
+        return self.outcome()
 
     def progress(self, symbol: str) -> Progress:
         """Say how far a symbol is; nothing before its market is loaded."""
@@ -137,7 +140,7 @@ class Collector:
         first, last = self._epochs.get(symbol, (None, None))
         suspects = (each for each in self._incidents[symbol].values() if each.cause == SUSPECT)
         newest = max(suspects, key=lambda each: each.end, default=None)
-        return Progress(capture.chained, first, last, capture.counts.audits_agreed, newest)
+        return Progress(capture.chained, first, last, capture.counts.audits_agreed, newest, self._lags.get(symbol))
 
     @property
     def captured(self) -> int:
@@ -176,6 +179,7 @@ class Collector:
         """See `Feed.delivered`."""
         capture = self._captures[event.market]
         self._heard[event.market] = now
+        self._lags[capture.symbol] = received - event.time / 1000
         capture.delivered(socket, event, received, now)
         self._after(capture, now)
 
@@ -308,8 +312,10 @@ class Collector:
             for row in rows:
                 first, _ = self._epochs.get(row.symbol, (row.epoch, row.epoch))
                 self._epochs[row.symbol] = first, row.epoch
-            self._latency.seconds.extend(durable - row.epoch for row in rows)
+            for row in rows:
+                self._latency.add(durable - row.epoch)
 
-    def _outcome(self) -> Outcome:
+    def outcome(self) -> Outcome:
+        """Sum up what the run has done so far; of its rows, those that were handed to the sink."""
         parts = [summarise(capture, self._incidents[capture.symbol].values()) for capture in self._captures.values()]
         return Outcome(self._collector, parts, self._latency, self._exchange.malformed)

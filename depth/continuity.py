@@ -89,7 +89,7 @@ class Continuity:
         gaps: of the window, sorted.
         opened: gaps that the ledger did not know.
         resolved: gaps whose rows have come.
-        open: every gap that is open now, of the window or not.
+        open: every gap that is missing now, of the window or not, lost ones too.
         due: messages to send; once sent, `mark` them.
         recent: coverage of the last 24 h, 7 d and 30 d, as the ledger has it.
     """
@@ -162,7 +162,8 @@ async def verify(store: Store, table: DepthTable, check: Check) -> Continuity:
     pending = gaps.subtract(gaps.intersect(missing, attendance.pending(reports)), gaps.merge(again))
     missing = gaps.subtract(missing, pending)
 
-    kept = gaps.merge([(horizon, settled), *again])
+    # Whoever asks for the time before the first row gets an answer; the ledger, which is checked for ever, none.
+    kept = gaps.merge([*([] if began is None else [(max(began, horizon), settled)]), *again])
     causes = attendance.causes(known)
     look = Look(gaps.intersect(asked, kept), interval, check.now, attendance.lost_before, ends)
     changes = ledger.reconcile(known, look, ledger.explain(gaps.intersect(missing, kept), reports, causes))

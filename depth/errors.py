@@ -68,7 +68,16 @@ class CaptureStalled(TransientError):
 
 
 class StoreUnavailable(TransientError):
-    """The store did not take the rows; they stay in the spool."""
+    """The store did not take the rows; they stay in the spool.
+
+    Attributes:
+        code: in the store's own words, for example ``UNAVAILABLE`` or ``SQLITE_BUSY``.
+    """
+
+    def __init__(self, what: str, code: str = "OTHER") -> None:
+        """Say what failed, and by which code."""
+        super().__init__(what)
+        self.code = code
 
 
 class SpoolFull(TransientError):
@@ -110,7 +119,16 @@ class AccessRefused(TerminalError):
 
 
 class StoreRefused(TerminalError):
-    """The store says no: a permission, a missing table, a corrupt file."""
+    """The store says no: a permission, a missing table, a corrupt file.
+
+    Attributes:
+        code: in the store's own words, for example ``PERMISSION_DENIED`` or ``SQLITE_CORRUPT``.
+    """
+
+    def __init__(self, what: str, code: str = "OTHER") -> None:
+        """Say what failed, and by which code."""
+        super().__init__(what)
+        self.code = code
 
 
 class DestinationRefused(TerminalError):
@@ -122,7 +140,16 @@ class NothingStored(TerminalError):
 
 
 class ChannelRefused(TerminalError):
-    """A webhook or chat does not want the message; its text names the setting and never the address."""
+    """A webhook or chat does not want the message; its text names the setting and never the address.
+
+    Attributes:
+        status: HTTP status of its answer, None where it was not asked.
+    """
+
+    def __init__(self, what: str, status: int | None = None) -> None:
+        """Say what was refused, and by which status."""
+        super().__init__(what)
+        self.status = status
 
 
 class UsageError(TerminalError):

@@ -9,7 +9,7 @@ whatever windows are checked in whatever order, or twice, the ledger is the same
 - What a longer gap swallows (grown, merged) keeps the oldest detection and the alerts already sent.
 - What is filled becomes a resolved entry of its own and stays as it is; the rest of the gap stays open. The entries of
   one gap share its name, `Entry.gap`: when and where it was first seen, which does not change however the gap grows,
-  shrinks or is cut. Gaps that grow together take the oldest's name.
+  shrinks or is cut. Gaps that grow together take the oldest's name, of those whose end was not told yet.
 - A gap is closed as lost when it is over (a row follows it) and nobody can fill it any more: it ended, and was found,
   ten minutes ago, or seven days where a collector's spool may hold its rows (`Look.lost_before`). It stays missing, is
   still checked, and becomes resolved should its rows come after all. A lost gap that goes on, since rows after it have
@@ -247,7 +247,9 @@ def _disjoint(entries: Iterable[Entry]) -> list[Entry]:
 
 def _inherit(run: Interval, heirs: Sequence[Entry], look: Look) -> Entry:
     """Make one entry of a run of missing epochs and of what was known of it."""
-    detected_at, first_start = min((entry.gap for entry in heirs), default=(look.now, run.start))
+    # Of a gap whose end was told nothing more is told: one that swallows it keeps its own name and messages.
+    named = [entry for entry in heirs if entry.resolved_alert_at is None] or heirs
+    detected_at, first_start = min((entry.gap for entry in named), default=(look.now, run.start))
     # What was closed stays so unless it goes on, whatever is known of the collectors later.
     was_lost = bool(heirs) and run.end <= heirs[-1].end and all(entry.lost_at is not None for entry in heirs)
     is_over = run.end in look.ends and max(run.end, detected_at) <= look.lost_before
@@ -257,9 +259,9 @@ def _inherit(run: Interval, heirs: Sequence[Entry], look: Look) -> Entry:
         0,
         UNKNOWN,
         detected_at,
-        opened_alert_at=_earliest(entry.opened_alert_at for entry in heirs),
-        growing_alert_at=_earliest(entry.growing_alert_at for entry in heirs),
-        resolved_alert_at=_earliest(entry.resolved_alert_at for entry in heirs),
+        opened_alert_at=_earliest(entry.opened_alert_at for entry in named),
+        growing_alert_at=_earliest(entry.growing_alert_at for entry in named),
+        resolved_alert_at=_earliest(entry.resolved_alert_at for entry in named),
         lost_at=lost_at if was_lost or is_over else None,
         first_start=first_start,
     )

@@ -34,11 +34,12 @@ class HealthOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     max_age: float = Field(60, gt=0, allow_inf_nan=False, description="seconds since the last captured epoch")
+    collector: str = Field("", description="look only at collectors whose id begins so, for example with a host name")
     max_lag: float = Field(900, gt=0, allow_inf_nan=False, description="seconds that the store may be behind")
 
 
-class CollectOptions(BaseModel):
-    """Collect the depth of the order book, once a second."""
+class SampleOptions(BaseModel):
+    """What is sampled, and where it is stored."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,11 +47,22 @@ class CollectOptions(BaseModel):
     step: float = Field(0.00002, ge=1e-9, le=1, description="width of a bucket in log price (0.00002 is 0.002 %)")
     steps: int = Field(40, ge=1, le=10_000, description="buckets on each side")
     interval: int = Field(1, ge=1, le=86_400, description="seconds between stored epochs")
-    duration: int = Field(0, ge=0, description="seconds to run, 0 for ever")
     backend: Backend | None = Field(None, description="where rows are stored; DB_BACKEND where not given")
     table_suffix: str = Field(
         "", pattern="^[-_.a-zA-Z0-9]*$", description="starts other tables, for another step, steps or interval"
     )
+
+
+class DoctorOptions(SampleOptions):
+    """Check whether this machine, as it is set up, can collect; exit 1 where it cannot."""
+
+    json_lines: bool = Field(default=False, alias="json", description="print one JSON object a check")
+
+
+class CollectOptions(SampleOptions):
+    """Collect the depth of the order book, once a second."""
+
+    duration: int = Field(0, ge=0, description="seconds to run, 0 for ever")
     relay: bool = Field(default=False, description="after duration, go on until later collectors have taken over")
     replicas: int = Field(1, ge=1, le=2, description="with relay: how many later collectors must be live")
     dry_run: bool = Field(default=False, description="print one line a second; no store, no spool, no Prefect")

@@ -29,6 +29,8 @@ class Plan:
         replicas: how many of them.
         group: collectors that stand in for each other.
         scheduled: UTC second at which the run was to start, None for now.
+        metrics_host: address that metrics are served on.
+        metrics_port: the first of ten ports for them, None for no metrics.
         stall_seconds: a run that captures nothing for so long ends itself.
         alerts: who is told what goes wrong.
     """
@@ -49,5 +51,7 @@ class Plan:
     replicas: int = 1
     group: str = ""
     scheduled: int | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
     stall_seconds: float = 120.0
     alerts: AlertOptions = field(default_factory=AlertOptions)

@@ -19,7 +19,7 @@ END = "presence$"  # "$" follows "#"
 BEACON_SECONDS = 5.0
 LIVE_SECONDS = 15.0
 
-State = Literal["unchained", "chained"]
+State = Literal["unchained", "chained", "stopped"]
 
 
 class Presence(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ class Presence(msgspec.Struct, frozen=True):
         collector: id of the run.
         group: collectors that stand in for each other; COLLECTOR_GROUP, by default the host name.
         scheduled: UTC second at which the run was to start; earlier runs hand over to later ones.
-        state: ``chained`` while the next event can prove a row.
+        state: ``chained`` while the next event can prove a row, ``stopped`` as a run's last word.
         seen_at: its local clock, float seconds UTC; only that it changes means anything.
         first_epoch: first second that it captured, None before.
         last_epoch: last second that the store has acknowledged, None before.

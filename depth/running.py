@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,11 +21,12 @@ from depth.catalog import DepthTable
 from depth.collector import Collector
 from depth.command import INTERRUPTED
 from depth.errors import CaptureStalled, DepthError, TerminalError, TransientError
+from depth.exchange.base import Exchange
 from depth.monitor import Monitor, Sights
 from depth.outcome import Outcome
 from depth.plan import Plan
 from depth.presence import Presence
-from depth.relay import Relay
+from depth.relay import Relay, hand_over
 from depth.shipping import Destination, Shipment, Shipper
 from depth.sinks import SpoolSink, TerminalSink
 from depth.storage.base import Store
@@ -155,11 +156,12 @@ async def _run(plan: Plan, stop: asyncio.Event, upload: Upload, monitor: Monitor
                     capture = Collector(exchange, plan.grid, collector, sink)
                     watchdog = Watchdog(capture, notifier, plan.stall_seconds)
                     relays = ready.relays(names, capture)
-                    beside = [watchdog.run(stop), *(relay.beacon() for relay in relays)]
-                    beside += monitor.watch(ready.sights(names, capture, sink))
-                    if plan.relay:
-                        beside.append(_hand_over(plan.duration, relays, stop))
-                    outcome = await ready.beside_shipping(capture.run(plan.symbols, stop, ready.prepare), beside)
+                    async with ready.metrics(exchange, capture, sink, names):
+                        beside = [watchdog.run(stop), *(relay.beacon() for relay in relays)]
+                        beside += monitor.watch(ready.sights(names, capture, sink))
+                        if plan.relay:
+                            beside.append(_end_by_relay(plan, relays, stop))
+                        outcome = await ready.beside_shipping(capture.run(plan.symbols, stop, ready.prepare), beside)
                 outcome.waiting = ready.waiting
     finally:
         await exchange.close()
@@ -193,10 +195,10 @@ async def _after(seconds: float, stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _hand_over(seconds: float, relays: Sequence[Relay], stop: asyncio.Event) -> None:
+async def _end_by_relay(plan: Plan, relays: Sequence[Relay], stop: asyncio.Event) -> None:
     """End a run that is over once every symbol has its successors."""
-    await asyncio.sleep(seconds)
-    await asyncio.gather(*(relay.successors() for relay in relays))
+    await asyncio.sleep(plan.duration)
+    await hand_over(relays, plan.replicas)
     stop.set()
 
 
@@ -210,6 +212,12 @@ async def _beside(others: Iterable[Awaitable[object]]) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    """Say at once what ended a task that nobody waits for."""
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("the run goes on without a part of it", exc_info=error)
 
 
 class _Spooling:
@@ -253,8 +261,8 @@ class _Spooling:
 
             return presence
 
-        store, replicas = self._destination.store, self._plan.replicas
-        self._relays = [Relay(store, table, replicas, myself(symbol, table)) for symbol, table in names.items()]
+        store = self._destination.store
+        self._relays = [Relay(store, table, myself(symbol, table)) for symbol, table in names.items()]
         return self._relays
 
     def sights(self, names: Mapping[str, str], collector: Collector, sink: SpoolSink) -> Sights:
@@ -266,12 +274,41 @@ class _Spooling:
         watched = [DepthTable(table, symbol, self._plan.grid) for symbol, table in names.items()]
         return Sights(watched, collector.progress, sink, self._shipper, self._destination, used)
 
+    def metrics(
+        self, exchange: Exchange, collector: Collector, sink: SpoolSink, names: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[None]:
+        """Serve what this run says of itself, while the block lasts."""
+        if self._plan.metrics_port is None:
+            return nullcontext()
+        from depth.metrics import Reading, serving  # noqa: PLC0415  # where nobody asks, nothing is loaded
+
+        reading = Reading(
+            name=self._collector,
+            tables=names,
+            exchange=exchange,
+            collector=collector,
+            sink=sink,
+            destination=self._destination,
+            stats=lambda: self.call(self.spool.stats),
+            spool_limit_bytes=self._plan.spool_limit_bytes,
+            clock=time.time,
+        )
+        return serving(self._plan.metrics_host, self._plan.metrics_port, reading.families)
+
     async def beside_shipping(
         self, capture: Awaitable[Outcome], beside: Iterable[Coroutine[object, object, None]]
     ) -> Outcome:
-        """Run the capture while the shipper ships; only a store that is another's ends both."""
+        """Run the capture while the shipper ships; only a store that is another's ends both.
+
+        Args:
+            capture: gives the run's outcome.
+            beside: what runs as long as that; one that fails is told and ends nothing.
+        """
         shipping, capturing = asyncio.ensure_future(self._shipper.run()), asyncio.ensure_future(capture)
-        async with _beside([shipping, capturing, *beside]):
+        others = [asyncio.create_task(other) for other in beside]
+        for other in others:
+            other.add_done_callback(_tell_failure)
+        async with _beside([shipping, capturing, *others]):
             await asyncio.wait({shipping, capturing}, return_when=asyncio.FIRST_COMPLETED)
             if shipping.done():
                 shipping.result()

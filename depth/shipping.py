@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
@@ -40,6 +41,8 @@ class Destination:
 
     Attributes:
         acknowledged: table to the last epoch that the store took from this run.
+        stored: table to the number of rows that it took.
+        errors: code to the number of attempts that failed with it.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class Destination:
         """
         self.store = store
         self.acknowledged: dict[str, int] = {}
+        self.stored: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
         self._metas = dict(depth_tables)
         self._attempt_seconds = attempt_seconds
         self._ready: set[str] = set()
@@ -65,8 +70,12 @@ class Destination:
             async with asyncio.timeout(self._attempt_seconds):
                 yield
         except TimeoutError as error:
+            self.errors["TIMEOUT"] += 1
             said = f"no answer within {self._attempt_seconds:g} s"
-            raise StoreUnavailable(f"{said}: the rows wait in the spool") from error
+            raise StoreUnavailable(f"{said}: the rows wait in the spool", "TIMEOUT") from error
+        except (StoreUnavailable, StoreRefused) as error:
+            self.errors[error.code] += 1
+            raise
 
     async def prepare(self) -> None:
         """Make this run's tables and see that they belong to its source and grid.
@@ -152,14 +161,18 @@ class Shipment:
         acknowledged = {self.table: max(epochs)} if epochs else {}
         for table, epoch in acknowledged.items():  # adopted rows may be older than our own
             self._destination.acknowledged[table] = max(epoch, self._destination.acknowledged.get(table, epoch))
+        self._destination.stored[self.table] += len(done)
         backend = self._destination.store.backend
         await asyncio.get_running_loop().run_in_executor(
             self._thread, self._spool.acknowledge, backend, rowids, acknowledged
         )
         self._rows = [self._rows[index] for index in sorted(written.failures)]
         if self._rows:
+            self._destination.errors["PARTIAL"] += 1
             why = next(iter(written.failures.values()))
-            raise StoreUnavailable(f"{len(self._rows)} of {len(self._rows) + len(done)} rows were not taken ({why})")
+            raise StoreUnavailable(
+                f"{len(self._rows)} of {len(self._rows) + len(done)} rows were not taken ({why})", "PARTIAL"
+            )
         return len(done)
 
 

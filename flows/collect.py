@@ -14,7 +14,8 @@ import settings
 from depth.errors import CaptureStalled, TerminalError
 from depth.options import CollectOptions
 from depth.running import run, run_directly, stop_on_signals
-from flows import _command
+from flows import _command, _hooks
+from flows._wanted import stays
 from tasks.alerts import send_alert
 from tasks.artifacts import report_run
 from tasks.store import store_snapshots
@@ -24,11 +25,18 @@ logger = logging.getLogger("depth.collect")
 _FLUSH_SECONDS = 10.0  # under Prefect, where an upload is a task run
 
 
-@flow(name="collect", persist_result=False)
+@flow(
+    name="collect",
+    persist_result=False,
+    on_crashed=[_hooks.ask_again, _hooks.tell],
+    on_failure=[_hooks.ask_again, _hooks.tell],
+)
 async def collect(options: CollectOptions) -> State[int]:
     """Collect until the duration is over, or until SIGTERM."""
     with _command.library_logs(), stop_on_signals() as stop:
         try:
+            if options.relay and not (answer := await stays(options)).wanted:
+                return Completed(name="Skipped", message=f"late, skipped: {answer.why}", data=0)
             scheduled = int(flow_run.scheduled_start_time.timestamp())
             plan = settings.load().plan(options, flush_seconds=_FLUSH_SECONDS, scheduled=scheduled)
             outcome = await run(plan, stop.event, store_snapshots, send_alert)

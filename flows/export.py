@@ -26,7 +26,7 @@ from depth.errors import DepthError, NothingStored, UsageError
 from depth.gaps import Interval
 from depth.options import Backend, Symbols, Time
 from depth.storage.open import open_store
-from flows import _command
+from flows import _command, _hooks
 from tasks.exports import export_table, report_files
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _said(exported: "Sequence[Exported]", out: str) -> str:
     return f"{len(files)} file{'s' * (len(files) != 1)}, {written} of them written, {size} in {out}"
 
 
-@flow(name="export", persist_result=False)
+@flow(name="export", persist_result=False, on_crashed=[_hooks.tell], on_failure=[_hooks.tell])
 async def export(options: ExportOptions) -> State[int]:
     """Write what is stored to files, and leave the list of them."""
     with _command.library_logs():

@@ -19,7 +19,7 @@ from depth import times
 from depth.errors import DepthError, DestinationRefused, UsageError
 from depth.options import Backend, Symbols, Time
 from depth.storage.open import open_store
-from flows import _command
+from flows import _command, _hooks
 from tasks.reports import Written, build_report, report_pages
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _said(written: list[Written]) -> str:
     return "; ".join(one.said() for one in written)
 
 
-@flow(name="report", persist_result=False)
+@flow(name="report", persist_result=False, on_crashed=[_hooks.tell], on_failure=[_hooks.tell])
 async def report(options: ReportOptions) -> State[int]:
     """Draw a day, and leave links and thumbnails."""
     with _command.library_logs():

@@ -21,7 +21,7 @@ from depth.errors import DepthError, UsageError
 from depth.options import Backend, Symbols, Time
 from depth.rollup import RolledHour, Rollup, Span, hours
 from depth.storage.open import open_store
-from flows import _command
+from flows import _command, _hooks
 from tasks.artifacts import report_hours
 from tasks.summaries import roll_up_hours
 
@@ -130,7 +130,7 @@ def _said(rolled: list[RolledHour]) -> str:
     return f"{len(rolled)} hours, {sum(hour.made for hour in rolled)} of them made"
 
 
-@flow(name="rollup", persist_result=False)
+@flow(name="rollup", persist_result=False, on_crashed=[_hooks.tell], on_failure=[_hooks.tell])
 async def rollup(options: RollupOptions) -> State[int]:
     """Bring the hourly summaries up to date."""
     with _command.library_logs():

@@ -26,7 +26,7 @@ from depth.errors import DepthError, UsageError
 from depth.options import Backend, Symbols, Time
 from depth.storage.base import Store
 from depth.storage.open import open_store
-from flows import _command
+from flows import _command, _hooks
 from tasks.alerts import send_alert
 from tasks.artifacts import report_coverage, report_gaps
 from tasks.continuity import verify_table
@@ -131,16 +131,15 @@ async def _verify(
 def _print(found: list[Continuity]) -> None:
     """Show a person what was found; 80 columns hold it."""
     table = Table("symbol", "from (UTC)", "to (UTC)", box=None, pad_edge=False)
-    for heading in ("missing", "coverage"):
-        table.add_column(heading, justify="right")
-    table.add_column("cause")
+    table.add_column("missing", justify="right")
+    table.add_column("coverage, cause")
     for each in found:
         share = "-" if each.coverage.share is None else f"{each.coverage.share:.3%}"
         table.add_row(each.table.symbol, *_times(*each.window), str(each.coverage.missing), share)
-        if each.pending:
-            table.add_row("  pending", "", "", "", "", f"{each.pending} not stored yet")
         for start, end, cause in each.gaps:
-            table.add_row("  gap", *_times(start, end), str((end - start) // each.table.grid.interval), "", cause)
+            table.add_row("  gap", *_times(start, end), str((end - start) // each.table.grid.interval), cause)
+        if each.pending:
+            table.add_row("  pending", "", "", str(each.pending), "not stored yet")
     Console().print(table)
 
 
@@ -163,7 +162,7 @@ def _exit_code(found: list[Continuity]) -> int:
     return GAPS_FOUND if any(each.gaps for each in found) else 0
 
 
-@flow(name="verify", persist_result=False)
+@flow(name="verify", persist_result=False, on_crashed=[_hooks.tell], on_failure=[_hooks.tell])
 async def verify(options: VerifyOptions) -> State[int]:
     """Check what is stored, and leave what is open where everybody sees it."""
     with _command.library_logs():

@@ -3,31 +3,16 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from prefect import task
 from prefect.artifacts import acreate_table_artifact
-from prefect.cache_policies import NO_CACHE
-from prefect.tasks import exponential_backoff
 
 from depth import times
-from tasks.store import is_transient
+from tasks._retried import retried
 
 if TYPE_CHECKING:
     from depth.export.exporting import Export, Exported
 
-_RETRIES = 3
 
-
-@task(
-    name="export-table",
-    task_run_name="export {export}",
-    retries=_RETRIES,
-    retry_delay_seconds=exponential_backoff(backoff_factor=1),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=is_transient,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    log_prints=False,
-)
+@retried("export-table", "export {export}")
 async def export_table(export: "Export") -> int:
     """Write the days of one table; a retry goes on with the day at which the last attempt stopped.
 

@@ -6,18 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect import task
 from prefect.artifacts import acreate_image_artifact, acreate_link_artifact
-from prefect.cache_policies import NO_CACHE
-from prefect.tasks import exponential_backoff
 
-from tasks.store import is_transient
+from tasks._retried import retried
 
 if TYPE_CHECKING:
     from depth.reading import TableReader
     from depth.report.building import Report
-
-_RETRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +34,7 @@ class Written:
         return f"{report.symbol}: {report.rows} rows, {share}, report in {self.file}"
 
 
-@task(
-    name="build-report",
-    task_run_name="report {reader.table.name}",
-    retries=_RETRIES,
-    retry_delay_seconds=exponential_backoff(backoff_factor=1),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=is_transient,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    log_prints=False,
-)
+@retried("build-report", "report {reader.table.name}")
 async def build_report(reader: "TableReader", day: int, settled: int) -> "Report":
     """Read and draw one day of one table.
 

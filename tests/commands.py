@@ -35,12 +35,13 @@ class Ended:
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
     """Give an environment in which everything is kept in one folder and nothing of the caller's is seen."""
-    ours = ("ALERT_", "BINANCE_", "BIGTABLE_", "DB_", "HEARTBEAT_", "PREFECT_", "SPOOL_", "SQLITE_")
+    ours = ("ALERT_", "BINANCE_", "BIGTABLE_", "DB_", "HEARTBEAT_", "METRICS_", "PREFECT_", "SPOOL_", "SQLITE_")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     places = {
         "SQLITE_PATH": str(folder / "depth.db"),
         "SPOOL_PATH": str(folder / "spool.db"),
         "PREFECT_HOME": str(folder / "prefect"),
+        "METRICS_PORT": "0",
     }
     return clean | places | settings
 

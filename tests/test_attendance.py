@@ -25,7 +25,7 @@ runs = st.builds(
     st.sampled_from("abc"),
     st.just("zone"),
     scheduled=epochs,
-    state=st.sampled_from(["unchained", "chained"]),
+    state=st.sampled_from(["unchained", "chained", "stopped"]),
     seen_at=st.floats(NOW - 60, NOW + 5) | st.floats(FIRST, NOW),
     first_epoch=st.none() | epochs,
     last_epoch=st.none() | epochs,
@@ -66,7 +66,7 @@ def test_an_epoch_is_pending_while_a_live_collector_may_bring_it(
             each.collector == run.collector and each.cause != "suspect" and each.start <= epoch < each.end
             for each in told
         )
-        return run.seen_at >= NOW - 30 and (waits(run, epoch) or quiet) and not lost
+        return run.seen_at >= NOW - 30 and run.state != "stopped" and (waits(run, epoch) or quiet) and not lost
 
     found = Attendance(presences, interval, NOW, 0).pending(told)
     due = range(-(-FIRST // interval) * interval, NOW, interval)
@@ -90,6 +90,8 @@ def test_every_epoch_that_no_report_explains_has_the_first_cause_that_fits(
 
     def there(run: Presence, epoch: int, since_when: int | None) -> bool:
         seen = NOW if run.seen_at >= NOW - 30 else run.seen_at
+        if run.state == "stopped":
+            seen = run.seen_at if run.captured_epoch is None else run.captured_epoch + 1
         return since_when is not None and since_when <= epoch < seen
 
     def cause(epoch: int) -> str:

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from depth import due, gaps, ledger
@@ -128,6 +128,16 @@ steps = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(steps)
+@example(
+    [
+        *[("store", 0, 0, 0, False)] * 3,
+        ("lose", 2, 1, 0, False),
+        ("lose", 0, 1, 0, False),
+        ("store", 0, 0, 1005, True),
+        ("lose", 2, 2, 0, True),
+        ("lose", 0, 2, 0, False),
+    ]
+).via("a gap told of as lost is swallowed by an older one that is open")
 def test_whatever_happens_each_message_is_sent_once_and_in_its_order(
     script: list[tuple[str, int, int, int, bool]],
 ) -> None:

@@ -92,6 +92,12 @@ def test_the_command_answers_by_exit_code_and_one_line(tmp_path: Path) -> None:
     assert (well.code, well.err) == (0, "")
     assert well.out.startswith("ok: binance_btc_depth: captured ")
     assert well.out.count("\n") == 1
+    assert health(tmp_path, "--collector", "on").code == 0
+    other = health(tmp_path, "--collector", "two")
+    assert (other.code, other.out) == (
+        1,
+        "fail: nothing is captured: the collector has just begun, or it does not run\n",
+    )
     append(spool, int(time.time()) - 100)
     spool.acknowledge(B, [], {"binance_btc_depth": int(time.time()) - 100})
     ill = health(tmp_path)

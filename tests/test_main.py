@@ -114,7 +114,7 @@ def test_help_names_every_command_and_option(tmp_path: Path) -> None:
     [
         ([], "name one of"),
         (["dance"], "dance"),
-        (["collect", "--step", "0"], "--step: Input should be greater than 0 (got '0')"),
+        (["collect", "--step", "0"], "--step: Input should be greater than"),
         (["collect", "--step", "0", "--symbols", "X"], "--symbols: 'X' is not BASE/QUOTE"),
         (["collect", "--nonsense", "1"], "--nonsense"),
     ],

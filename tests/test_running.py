@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from depth import relay, rowkey
-from depth.epochs import Grid
 from depth.errors import CaptureStalled, UnknownSymbol
 from depth.exchange.simulated import SyntheticSource
 from depth.outcome import Outcome
@@ -21,7 +20,8 @@ from depth.plan import Plan
 from depth.presence import Presence
 from depth.running import Upload, run, stop_on_signals, upload_directly
 from depth.shipping import Shipment
-from depth.storage.open import StoreOptions, open_store
+from depth.storage.open import open_store
+from tests import plans
 from tests.live import Exchange, until
 
 TABLE = "binance_btc_depth"
@@ -36,18 +36,7 @@ async def exchange() -> AsyncIterator[Exchange]:
 @pytest.fixture
 def plan(exchange: Exchange, tmp_path: Path) -> Plan:
     """BTC/USDT from that exchange into a database of its own."""
-    return Plan(
-        symbols=("BTC/USDT",),
-        grid=Grid(),
-        rest_url=exchange.rest_url,
-        ws_url=exchange.ws_url,
-        connections=2,
-        store=StoreOptions("sqlite", tmp_path / "depth.db"),
-        spool_path=tmp_path / "spool.db",
-        spool_limit_bytes=2**30,
-        flush_seconds=0.2,
-        group="here",
-    )
+    return plans.plan(exchange.rest_url, exchange.ws_url, tmp_path)
 
 
 def read(path: Path, statement: str) -> list[int]:
@@ -125,7 +114,7 @@ async def test_a_run_says_last_what_it_leaves_behind(plan: Plan) -> None:
     began = time.time()
     await run_until(plan, lambda: len(stored(plan)) >= 3)
     [last] = await presences(plan)
-    assert (last.state, last.oldest_spooled, last.spool_count) == ("unchained", None, 0)
+    assert (last.state, last.oldest_spooled, last.spool_count) == ("stopped", None, 0)
     assert last.began is not None
     assert int(began) <= last.began < last.seen_at <= time.time()
     assert last.last_epoch == last.captured_epoch == stored(plan)[-1]

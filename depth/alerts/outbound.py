@@ -112,7 +112,7 @@ class Outbound:
         if status < HTTPStatus.BAD_REQUEST:
             raise ChannelUnavailable(f"{said}: redirects are not followed, name the place that it leads to")
         if status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _TRY_AGAIN:
-            raise ChannelRefused(f"{said}: see whether the address is still valid")
+            raise ChannelRefused(f"{said}: see whether the address is still valid", status)
         raise ChannelUnavailable(said)
 
 

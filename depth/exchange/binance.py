@@ -66,6 +66,23 @@ class Binance:
         """See `Exchange.load`."""
         return [(await self._info(symbol))[0] for symbol in symbols]
 
+    async def time_ms(self) -> int:
+        """Ask the exchange for its time, ms UTC.
+
+        Raises:
+            AccessRefused: HTTP 451 or 403.
+            ExchangeUnavailable: not reached, or asked to wait.
+        """
+        try:
+            return int((await self._request("public_get_time"))["serverTime"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._not_binance() from error
+
+    @property
+    def weight(self) -> tuple[int, int]:
+        """Request weight used, as the exchange last said, and its limit; of one minute and address."""
+        return self._weight[1], self._weight_limit
+
     async def trading(self, symbol: str) -> bool:
         """See `Exchange.trading`."""
         return (await self._info(symbol))[1] == "TRADING"
@@ -109,7 +126,7 @@ class Binance:
             raise self._not_binance() from error
         raise UnknownSymbol(symbol, self._transport.host)
 
-    async def _request(self, method: str, symbol: str, **params: object) -> dict[str, Any]:
+    async def _request(self, method: str, symbol: str = "", **params: object) -> dict[str, Any]:
         try:
             body = await self._transport.request_rest(method, symbol, **params)
         finally:

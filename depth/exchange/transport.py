@@ -61,7 +61,7 @@ class Transport(binance):  # type: ignore[misc]  # ccxt is untyped
 
         Args:
             method: ccxt's implicit method, for example ``public_get_depth``.
-            symbol: the market asked for, ``BTC/USDT``.
+            symbol: the market asked for, ``BTC/USDT``; empty where the request is about none.
             params: further query parameters.
 
         Returns:
@@ -74,8 +74,9 @@ class Transport(binance):  # type: ignore[misc]  # ccxt is untyped
         """
         async with self._requests:
             self.status, self.response_headers = 0, {}
+            market = {"symbol": symbol.replace("/", "")} if symbol else {}
             try:
-                body = await getattr(self, method)({"symbol": symbol.replace("/", ""), **params})
+                body = await getattr(self, method)(market | params)
             except BadRequest as error:  # unknown, or not even a name: all else that is sent is ours
                 raise UnknownSymbol(symbol, self.host) from error
             except BaseError as error:

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from depth import gaps
 from depth.errors import NothingStored
-from depth.export.about import missing
 from depth.gaps import Interval
 from depth.incidents import SUSPECT
 from depth.ledger import Entry, Gap
@@ -59,7 +57,8 @@ async def build(reader: TableReader, day: int, settled: int) -> Report:
     """
     table = reader.table
     seen = Day(day, table.grid)
-    async for batch in reader.batches(day, min(day + DAY_SECONDS, settled), _COLUMNS):
+    end = min(day + DAY_SECONDS, settled)
+    async for batch in reader.batches(day, end, _COLUMNS):
         seen.add(batch)
     present = seen.present()
     if not len(present):
@@ -67,10 +66,7 @@ async def build(reader: TableReader, day: int, settled: int) -> Report:
         raise NothingStored(
             f"no row of {table.symbol} is stored of {said}: there is nothing to draw; give another --date"
         )
-    due = gaps.on_grid(day, min(day + DAY_SECONDS, settled), table.grid.interval)
-    if not await reader.begun_before(day):
-        due = Interval(int(present[0]), due.end)
-    lost = await reader.explain(missing(present, due, table.grid.interval))
+    due, lost = await reader.account(Interval(day, end), present)
     told = await reader.gaps(day, day + DAY_SECONDS) if reader.is_checked else []
     first, last = _month(day)
     hours = await reader.summaries(first, last) if reader.is_rolled_up else []
