@@ -48,7 +48,7 @@ async def build(reader: TableReader, day: int, settled: int) -> Report:
     Args:
         reader: of the table.
         day: first UTC second of a UTC day.
-        settled: UTC second; what is younger may still be on its way to the store and is not due.
+        settled: UTC second; what is younger may still be on its way to the store: it is drawn, and not due.
 
     Raises:
         NothingStored: no row is stored of that day.
@@ -57,8 +57,7 @@ async def build(reader: TableReader, day: int, settled: int) -> Report:
     """
     table = reader.table
     seen = Day(day, table.grid)
-    end = min(day + DAY_SECONDS, settled)
-    async for batch in reader.batches(day, end, _COLUMNS):
+    async for batch in reader.batches(day, day + DAY_SECONDS, _COLUMNS):
         seen.add(batch)
     present = seen.present()
     if not len(present):
@@ -66,6 +65,7 @@ async def build(reader: TableReader, day: int, settled: int) -> Report:
         raise NothingStored(
             f"no row of {table.symbol} is stored of {said}: there is nothing to draw; give another --date"
         )
+    end = max(min(day + DAY_SECONDS, settled), int(present[-1]) + 1)
     due, lost = await reader.account(Interval(day, end), present)
     told = await reader.gaps(day, day + DAY_SECONDS) if reader.is_checked else []
     first, last = _month(day)

@@ -125,14 +125,15 @@ async def test_a_day_without_rows_is_said(tmp_path: Path) -> None:
 
 
 async def test_the_day_on_which_a_table_began_is_due_from_its_first_row(tmp_path: Path) -> None:
-    """And no further than what is settled."""
+    """And no further than what is settled, or stored."""
     async with archive.opened(tmp_path / "depth.db") as store:
         await archive.fill(store, rows(DAY + 100, DAY + 160))
         [reader] = await reading.find(store, [SYMBOL])
-        report = await building.build(reader, DAY, DAY + 160)
-    assert (report.coverage, report.losses) == (1.0, 0)
-    data = data_of(report.html)
-    assert (data["dueStart"] - DAY, data["dueEnd"] - DAY) == (100, 160)
+        for settled, end in ((DAY + 100, 160), (DAY + 160, 160), (DAY + 170, 170)):
+            report = await building.build(reader, DAY, settled)
+            assert report.coverage == 60 / (end - 100)
+            data = data_of(report.html)
+            assert (data["dueStart"] - DAY, data["dueEnd"] - DAY) == (100, end)
 
 
 def test_a_whole_day_stays_below_six_megabytes() -> None:
