@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test e2e nautilus lint bench growth up down lock clean footprint
+.PHONY: setup demo test e2e chromium pictures nautilus lint bench growth footprint up down lock clean
 
 setup: .venv/.ready
 
@@ -25,7 +25,7 @@ demo: setup
 test: setup
 	$(RUN) -m pytest -n 2 --dist worksteal
 
-e2e: setup
+e2e: setup chromium
 	$(RUN) -m pytest -m alone
 
 lint: setup
@@ -33,6 +33,15 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+
+# The report is tried in a real browser, the system's; without one its tests say so.
+chromium:
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+		{ apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || \
+		echo "no chromium, and apt-get cannot install it"
+
+pictures: setup chromium
+	$(RUN) -m tests.pictures
 
 # nautilus_trader needs other versions than ours, and 600 MB: an environment of its own.
 nautilus: setup

@@ -3,15 +3,17 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection
 from typing import TypeVar
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from depth import catalog, gaps, ledger, rowkey, tables
 from depth.accounts import Accounts
-from depth.arrow.rows import Shape
+from depth.arrow.rows import Shape, missing
 from depth.catalog import DepthTable
 from depth.errors import StoreRefused, UsageError
 from depth.gaps import Interval
@@ -169,13 +171,10 @@ class TableReader:
         batch, _ = shape.batch(found)
         return batch
 
-    async def present(self, start: int, end: int) -> list[int]:
+    async def present(self, start: int, end: int) -> npt.NDArray[np.int64]:
         """Give the epochs of ``[start, end)`` that have a row, sorted, without reading the rows."""
-        return [epoch async for epoch in self._stored.present(start, end)][::-1]
-
-    async def begun_before(self, epoch: int) -> bool:
-        """Say whether any row is older than `epoch`."""
-        return await self._stored.newest(0, epoch) is not None
+        found = [epoch async for epoch in self._stored.present(start, end)]
+        return np.array(found[::-1], dtype=np.int64)
 
     @property
     def is_checked(self) -> bool:
@@ -216,12 +215,24 @@ class TableReader:
             raise StoreRefused(f"there is no table {table} yet: run flows/verify.py once, it creates it")
         return await self._ledger(start, end)
 
-    async def explain(self, missing: Sequence[Interval]) -> list[Gap]:
-        """Name the causes of missing epochs as the ledger has them; `unknown` where it says nothing."""
-        if not missing:
-            return []
-        known = await self._known(missing[0].start, missing[-1].end)
-        return ledger.explain(missing, [Report(*gap, collector="ledger") for gap in known])
+    async def account(self, span: Interval, present: npt.NDArray[np.int64]) -> tuple[Interval, list[Gap]]:
+        """Say where rows are due, and which of them are missing.
+
+        Args:
+            span: what is asked about.
+            present: its epochs that have a row, sorted.
+
+        Returns:
+            `span` on the table's grid, from the table's first row on; the gaps in it with their causes as the ledger
+            has them, `unknown` where it says nothing.
+        """
+        interval = self.table.grid.interval
+        due = gaps.on_grid(*span, interval)
+        if len(present) and await self._stored.newest(0, due.start) is None:
+            due = Interval(int(present[0]), due.end)
+        absent = missing(present, due, interval)
+        known = await self._known(*due) if absent else []
+        return due, ledger.explain(absent, [Report(*gap, collector="ledger") for gap in known])
 
     async def _known(self, start: int, end: int) -> list[Gap]:
         """Give the open gaps of the ledger that have a cause; two checks at the same time may have left some twice."""

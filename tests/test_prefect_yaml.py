@@ -57,6 +57,7 @@ def test_what_is_deployed() -> None:
     then = first | {"work_queue_name": "checks"}
     verify, rollup = "flows/verify.py:verify", "flows/rollup.py:rollup"
     export, exported = "flows/export.py:export", {"out": "data/export", "days": 3}
+    report, page = "flows/report.py:report", "data/reports/{symbol}/{date}.html"
     assert found == [
         (
             "collect",
@@ -70,6 +71,7 @@ def test_what_is_deployed() -> None:
         ("verify-daily", verify, [("20 0 * * *", "UTC")], {"options": daily}, ["depth", "verify"], then),
         ("rollup-hourly", rollup, [("2 * * * *", "UTC")], {"options": {}}, ["depth", "rollup"], then),
         ("export-daily", export, [("40 0 * * *", "UTC")], {"options": exported}, ["depth", "export"], then),
+        ("report-daily", report, [("50 0 * * *", "UTC")], {"options": {"out": page}}, ["depth", "report"], then),
     ]
 
 

@@ -169,15 +169,31 @@ async def test_the_latest_rows_are_found_however_old_they_are(store: Store, away
 
 
 async def test_missing_seconds_get_the_causes_of_the_ledger(store: Store) -> None:
-    """Cut where the cause changes."""
-    await archive.fill(store, [], [LOST, replace(LOST, start=LOST.end, end=LOST.end + 5, cause=UNKNOWN)])
+    """Cut where the cause changes; where the ledger says nothing, or says so, it is unknown."""
+    made = [*range(DAY, LOST.start - 5), LOST.start + 300, LOST.end + 9]
+    await archive.fill(store, [row for row in rows(DAY, LOST.end + 10) if row.epoch in {*made}], [LOST, replace(LOST, start=LOST.end, end=LOST.end + 5, cause=UNKNOWN)])  # fmt: skip  # noqa: E501
     reader = await reader_of(store)
-    assert await reader.explain([]) == []
-    assert await reader.explain([Interval(LOST.start - 5, LOST.start + 5), Interval(LOST.end, LOST.end + 9)]) == [
+    span = Interval(DAY + 5, LOST.end + 10)
+    due, lost = await reader.account(span, await reader.present(*span))
+    assert due == span
+    assert lost == [
         Gap(LOST.start - 5, LOST.start, UNKNOWN),
-        Gap(LOST.start, LOST.start + 5, "disconnect"),
+        Gap(LOST.start, LOST.start + 300, "disconnect"),
+        Gap(LOST.start + 301, LOST.end, "disconnect"),
         Gap(LOST.end, LOST.end + 9, UNKNOWN),
     ]
+
+
+async def test_rows_are_due_from_the_first_on(store: Store) -> None:
+    """Before it nothing is missing; where none is stored, all of them are."""
+    await archive.fill(store, rows(DAY + 10, DAY + 12))
+    reader = await reader_of(store)
+    for start, end, due, lost in (
+        (DAY, DAY + 15, Interval(DAY + 10, DAY + 15), [Gap(DAY + 12, DAY + 15, UNKNOWN)]),
+        (DAY + 11, DAY + 12, Interval(DAY + 11, DAY + 12), []),
+        (DAY + 12, DAY + 15, Interval(DAY + 12, DAY + 15), [Gap(DAY + 12, DAY + 15, UNKNOWN)]),
+    ):
+        assert await reader.account(Interval(start, end), await reader.present(start, end)) == (due, lost)
 
 
 async def test_the_ledger_and_the_summaries_of_a_range(store: Store) -> None:
@@ -202,13 +218,6 @@ async def test_no_ledger_is_not_no_gap(store: Store) -> None:
         await reader.gaps(DAY, DAY + 1)
     with pytest.raises(StoreRefused, match=r"no table binance_btc_depth_hourly yet: run flows/rollup\.py once"):
         await reader.summaries(DAY, DAY + 1)
-
-
-async def test_whether_a_table_began_before(store: Store) -> None:
-    """Its first row is not before itself."""
-    await archive.fill(store, rows(DAY, DAY + 2))
-    reader = await reader_of(store)
-    assert [await reader.begun_before(DAY + second) for second in (-1, 0, 1, 2)] == [False, False, True, True]
 
 
 async def test_tables_are_chosen_by_symbol_and_suffix(store: Store) -> None:

@@ -92,6 +92,22 @@ def epochs_of(times: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
     return microseconds // MICROSECONDS
 
 
+def missing(present: npt.NDArray[np.int64], due: Interval, interval: int) -> list[Interval]:
+    """Find the runs of missing epochs.
+
+    Args:
+        present: epochs of `due` that have a row, sorted.
+        due: on the grid.
+        interval: seconds between epochs.
+
+    Returns:
+        In normal form.
+    """
+    edges = np.concatenate(([due.start - interval], present, [due.end]))
+    before = np.flatnonzero(np.diff(edges) > interval)
+    return [Interval(int(edges[place]) + interval, int(edges[place + 1])) for place in before]
+
+
 class Shape:
     """What a batch of one table looks like.
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from depth.catalog import DepthTable
 from depth.errors import MalformedRow
@@ -109,19 +107,3 @@ def describe(table: DepthTable, span: Interval, due: Interval, rows: int, gaps: 
         gaps=missing,
         software=_SOFTWARE,
     )
-
-
-def missing(present: npt.NDArray[np.int64], due: Interval, interval: int) -> list[Interval]:
-    """Find the runs of missing epochs.
-
-    Args:
-        present: epochs of `due` that have a row, sorted.
-        due: on the grid.
-        interval: seconds between epochs.
-
-    Returns:
-        In normal form.
-    """
-    edges = np.concatenate(([due.start - interval], present, [due.end]))
-    before = np.flatnonzero(np.diff(edges) > interval)
-    return [Interval(int(edges[place]) + interval, int(edges[place + 1])) for place in before]

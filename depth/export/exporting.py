@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from depth import gaps, tables
+from depth import tables
 from depth.arrow.rows import epochs_of
 from depth.errors import MalformedRow
 from depth.export import about
@@ -114,7 +114,7 @@ class Export:
         before = await asyncio.to_thread(self._before, file)
         if before is not None:  # a file never tells of less than it did
             span = Interval(min(span.start, before.start), max(span.end, before.end))
-            if before == await self._describe(span, np.array(await self._reader.present(*span), np.int64)):
+            if before == await self._describe(span, await self._reader.present(*span)):
                 return await self._exported(symbol, day, file, "unchanged", before)
         now = await self._write(file, span, 0 if before is None else before.rows)
         if now is None:
@@ -155,12 +155,8 @@ class Export:
 
     async def _describe(self, span: Interval, present: npt.NDArray[np.int64]) -> About:
         """Say what a file of these epochs would say."""
-        interval = self._reader.table.grid.interval
-        due = gaps.on_grid(*span, interval)
-        if len(present) and not await self._reader.begun_before(due.start):
-            due = Interval(int(present[0]), due.end)
-        absent = await self._reader.explain(about.missing(present, due, interval))
-        return about.describe(self._reader.table, span, due, len(present), absent)
+        due, lost = await self._reader.account(span, present)
+        return about.describe(self._reader.table, span, due, len(present), lost)
 
     def _file(self, day: int) -> str:
         table = self._reader.table

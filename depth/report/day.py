@@ -34,6 +34,7 @@ class Minutes:
         spread_bps: mean spread.
         imbalance: mean of (bid - ask) / (bid + ask) of the two sides' money, over rows that know all of it.
         bin_bps: width of a bin.
+        bins: how many of them a side's buckets take, from its best price on.
         shift: bins between the mid and the best prices.
         bids: money by distance from the mid in quote currency, mean of the rows that know it; by bin, then slot.
         asks: same of the other side.
@@ -47,6 +48,7 @@ class Minutes:
     spread_bps: Numbers
     imbalance: Numbers
     bin_bps: float
+    bins: int
     shift: Counts
     bids: Numbers
     asks: Numbers
@@ -130,6 +132,7 @@ class Day:
             spread_bps=self._spread.means(),
             imbalance=self._imbalance.means(),
             bin_bps=_BASIS_POINTS * width,
+            bins=bids.shape[1],
             shift=shift,
             bids=_from_mid(bids, shift),
             asks=_from_mid(asks, shift),
