@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test e2e lint bench up down lock clean
+.PHONY: setup demo test e2e nautilus lint bench growth up down lock clean
 
 setup: .venv/.ready
 
@@ -20,7 +20,7 @@ setup: .venv/.ready
 	touch $@
 
 demo: setup
-	$(RUN) deploy/local/demo.py
+	$(RUN) -m deploy.local.demo
 
 test: setup
 	$(RUN) -m pytest -n 2 --dist worksteal
@@ -34,19 +34,29 @@ lint: setup
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 
+# nautilus_trader needs other versions than ours, and 600 MB: an environment of its own.
+nautilus: setup
+	test -x .venv-nautilus/bin/python || $(PYTHON) -m venv .venv-nautilus
+	$(BIN)/uv pip sync --quiet --require-hashes --python .venv-nautilus/bin/python requirements-nautilus.lock
+	$(RUN) -m pytest -n 0 tests/export/test_nautilus.py
+
 bench: setup
 	$(RUN) -m benchmarks
+
+growth: setup
+	$(RUN) -m deploy.local.growth
 
 lock: setup
 	$(BIN)/uv pip compile $(LOCK) --group build --output-file requirements.lock pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) --group build --group dev --constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) --group nautilus --output-file requirements-nautilus.lock
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 up: setup
-	$(RUN) deploy/local/stack.py up
+	$(RUN) -m deploy.local.stack up
 
 down: setup
-	$(RUN) deploy/local/stack.py down
+	$(RUN) -m deploy.local.stack down
 
 clean:
-	rm -rf .venv data .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv .venv-nautilus data .hypothesis .mypy_cache .ruff_cache

@@ -1,14 +1,21 @@
 """The environment, read here and nowhere else."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from depth.alerts.options import AlertOptions
+from depth.command import describe
+from depth.epochs import Grid
 from depth.errors import UsageError
+from depth.options import CollectOptions
+from depth.plan import Plan
+from depth.storage.open import StoreOptions
 
 PROJECT_ROOT = Path(__file__).resolve().parent
 
@@ -56,9 +63,100 @@ class Settings(BaseSettings):
     flush_seconds: float | None = Field(
         None, gt=0, le=3600, description="seconds between uploads; 10 under Prefect, 1 without it"
     )
+    alert_webhook_url: SecretStr | None = Field(None, description="http(s) address that takes alerts as JSON")
+    alert_webhook_secret: SecretStr | None = Field(None, description="signs what is sent to the webhook")
+    alert_urls: SecretStr | None = Field(None, description="chats, pagers and mail as apprise names them")
+    heartbeat_url: SecretStr | None = Field(None, description="http(s) address asked each minute while all is well")
     collector_group: str | None = Field(None, description="collectors that stand in for each other; the host name")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what is logged")
+    metrics_host: str = Field("127.0.0.1", description="address that Prometheus metrics are served on")
+    metrics_port: int = Field(9640, ge=0, le=65_526, description="the first of ten ports for them; 0 for none")
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = Field(
+        "INFO", description="what is logged"
+    )
     log_format: Literal["text", "json"] = Field("text", description="json: one object a line, as Cloud Logging reads")
+
+    @model_validator(mode="after")
+    def _files_of_their_own(self) -> Self:
+        if self.spool_path == self.sqlite_path:
+            raise ValueError(f"SPOOL_PATH and SQLITE_PATH name the same file {self.spool_path}: give each its own")
+        return self
+
+    def store(self, backend: str | None = None) -> StoreOptions:
+        """Say where rows are stored: in `backend` where an option names one, else as the environment says."""
+        return StoreOptions(
+            backend or self.db_backend,
+            self.sqlite_path,
+            self.bigtable_project_id,
+            self.bigtable_instance_id,
+            self.bigtable_app_profile_id,
+            self.bigtable_emulator_host,
+        )
+
+    def alerts(self, backend: str | None = None) -> AlertOptions:
+        """Say who is told what goes wrong, and who says it.
+
+        Args:
+            backend: where an option names one.
+        """
+        store = self.store(backend)
+        environment = f"{self._group}/{store.backend}"
+        # Machines of several groups may share a Bigtable; a file is one machine's.
+        shared = f"{store.project}/{store.instance}" if store.backend == "bigtable" else environment
+        return AlertOptions(
+            environment,
+            shared,
+            _secret(self.alert_webhook_url),
+            _secret(self.alert_webhook_secret),
+            _secret(self.alert_urls),
+            _secret(self.heartbeat_url),
+        )
+
+    def plan(self, options: CollectOptions, *, flush_seconds: float = 1.0, scheduled: int | None = None) -> Plan:
+        """Join options and environment into the plan of one run.
+
+        Args:
+            options: of the command.
+            flush_seconds: between uploads where FLUSH_SECONDS does not say.
+            scheduled: UTC second at which the run was to start, None for now.
+        """
+        return Plan(
+            symbols=tuple(options.symbols),
+            grid=Grid(options.step, options.steps, options.interval),
+            rest_url=self.binance_rest_url,
+            ws_url=self.binance_ws_url,
+            connections=self.connections,
+            store=self.store(options.backend),
+            spool_path=self.spool_path,
+            spool_limit_bytes=self.spool_max_mb * 2**20,
+            flush_seconds=self.flush_seconds or flush_seconds,
+            duration=options.duration,
+            table_suffix=options.table_suffix,
+            dry_run=options.dry_run,
+            relay=options.relay,
+            replicas=options.replicas,
+            group=self._group,
+            scheduled=scheduled,
+            metrics_host=self.metrics_host,
+            metrics_port=self.metrics_port or None,
+            alerts=self.alerts(options.backend),
+        )
+
+    @property
+    def _group(self) -> str:
+        return self.collector_group or socket.gethostname()
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()
+
+
+class Supervisor(BaseSettings):
+    """What systemd, and nobody else, sets for a service of Type=notify."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    notify_socket: str | None = Field(None, description="where the service says how it is")
+    watchdog_usec: int | None = Field(None, ge=1, description="it is killed when it says nothing for so long")
 
 
 def load() -> Settings:
@@ -71,17 +169,3 @@ def load() -> Settings:
         return Settings()
     except ValidationError as error:
         raise UsageError(describe(error, str.upper)) from None
-
-
-def describe(error: ValidationError, spell: Callable[[str], str] = str) -> str:
-    """Write a validation error as one line.
-
-    Args:
-        error: from a settings or options model.
-        spell: turns a field's name into what a person typed, for example ``str.upper`` for the environment.
-    """
-    problems = []
-    for problem in error.errors():
-        name = ".".join(str(part) for part in problem["loc"][:1]) or "options"
-        problems.append(f"{spell(name)}: {problem['msg'].removeprefix('Value error, ')} (got {problem['input']!r})")
-    return "; ".join(problems)

@@ -19,8 +19,20 @@ from depth.snapshot import Snapshot
 logger = logging.getLogger(__name__)
 
 _REACH_SECONDS = 60.0
+_TELL_SECONDS = 10.0
+_CLOSING_SECONDS = 3.0
 
-Cause = Literal[Unusable, BreakCause, "disconnect", "silent", "exchange halted", "stopped", "suspect", "spool full"]
+Cause = Literal[
+    Unusable,
+    BreakCause,
+    "disconnect",
+    "silent",
+    "exchange halted",
+    "stopped",
+    "suspect",
+    "spool full",
+    "internal error",
+]
 
 
 @dataclass(slots=True)
@@ -88,9 +100,11 @@ class Capture:
     _good_since: int | None = None  # epoch of the last audit that agreed, or the first of the chain
     _lost_since: list[tuple[int, int]] = field(default_factory=list)  # epochs without a row, since then
     _break: Cause = "sequence break"
-    _cut_off: bool = False  # every socket was closed since the last event
     _untimely: int = 0  # events whose time could not be true, as far as that was said
     _false_since: int | None = None  # times from this one on, in ms, were wrong: their epochs may come again
+    _cut_off_at: float | None = None  # when the last socket was closed, until an event comes
+    _told: Incident | None = None  # of epochs that may still turn out to be proved
+    _tell_at: float = 0.0
 
     @property
     def chained(self) -> bool:
@@ -109,12 +123,23 @@ class Capture:
     def closed(self, socket: str, now: float) -> None:
         """Note a socket that delivers no more; `now` in monotonic seconds."""
         steps = self.sequence.closed(socket, now)
-        self._cut_off = self._cut_off or not self.sequence.sockets
+        if not self.sequence.sockets and self._cut_off_at is None:
+            self._cut_off_at = now
         self._take(steps, now)
 
     def tick(self, now: float) -> None:
-        """Let time pass where no event comes; it gives up holes and cuts no row."""
+        """Let time pass where no event comes; it gives up holes and cuts no row.
+
+        What is being lost is told while it goes on, so that the ledger knows the cause even if this process dies.
+        """
         self._take(self.sequence.tick(now), now)
+        if now >= self._tell_at and (self._is_cut_off(now) or not self.chained):
+            self._tell_at = now + _TELL_SECONDS
+            lost = self._unproved(now)
+            if lost is not None and lost.end - lost.start >= _TELL_SECONDS:
+                self._take_back()
+                self._told = lost
+                self._tell(lost)
 
     def delivered(self, socket: str, event: Event, received: float, now: float) -> None:
         """Take one event.
@@ -152,41 +177,62 @@ class Capture:
 
     def finish(self, now: float) -> None:
         """Close the books of a run: epochs begun by now, monotonic seconds, that no event has proved are lost here."""
+        lost = self._unproved(now)
+        self._take_back()
+        if lost is not None:
+            self._lose(lost.start, lost.end, lost.cause)
+
+    def _unproved(self, now: float) -> Incident | None:
+        """Name the epochs begun by now that no event has proved, and why."""
         market_time = self.sequence.market_time(now)
         if self._next_epoch is None or market_time is None:
-            return
+            return None
         end = market_time // 1000 // self.grid.interval * self.grid.interval + self.grid.interval
-        if end > self._next_epoch:
-            self._lose(self._next_epoch, end, "stopped" if self.chained else self._break)
+        if end <= self._next_epoch:
+            return None
+        cause = self._break
+        if self._time is not None:
+            silent = market_time - self._time > QUIET_LIMIT_MS
+            cause = "disconnect" if self._is_cut_off(now) else "silent" if silent else "stopped"
+        return Incident(self._next_epoch, end, cause)
+
+    def _is_cut_off(self, now: float) -> bool:
+        """Whether no socket was open for longer than the end of a run takes to close them."""
+        return self._cut_off_at is not None and now - self._cut_off_at > _CLOSING_SECONDS
 
     def _take(self, steps: Iterable[tuple[Event, Ordered] | Broken], now: float) -> None:
-        for step in steps:
-            if isinstance(step, Broken):
-                self._broken(step.cause)
-                if step.false_since is not None:
-                    self._false_since = step.false_since
-            else:
-                self._apply(*step)
+        try:
+            for step in steps:
+                if isinstance(step, Broken):
+                    self._broken(step.cause)
+                    if step.false_since is not None:
+                        self._false_since = step.false_since
+                else:
+                    self._apply(*step)
+            # Only now does the book stand where the sequence stands.
+            self._reach_anchor(now)
+        except Exception:
+            # The book may lack an event that the sequence has passed: nothing more is proved by it.
+            self._broken("internal error")
+            raise
         if self.sequence.untimely > self._untimely:
             self._untimely = self.sequence.untimely
             said = "%s: an event told a time that those after it prove wrong; it counts as not received, %d so far"
             logger.warning(said, self.symbol, self._untimely)
-        # Only now does the book stand where the sequence stands.
-        self._reach_anchor(now)
 
-    def _broken(self, cause: BreakCause) -> None:
+    def _broken(self, cause: BreakCause | Literal["internal error"]) -> None:
         logger.warning("%s: %s after update id %s, the book is built anew", self.symbol, cause, self._last_id())
         self.counts.resyncs += 1
         self._book = self._time = None
         self._doubted = False
-        self._break = "disconnect" if self._cut_off else cause
+        self._break = cause if self._cut_off_at is None else "disconnect"
         self._good_since = None
         if cause == "ids reset":
             self._anchor = None  # its id is one of the old
 
     def _apply(self, event: Event, ordered: Ordered) -> None:
         self.counts.events += 1
-        self._cut_off = False
+        self._cut_off_at = None
         if self._book is not None:
             self._advance(self._book, event, ordered)
 
@@ -201,6 +247,7 @@ class Capture:
 
     def _cut(self, book: Book, epochs: range, ordered: Ordered, silence: int) -> None:
         if self._next_epoch is not None:
+            self._take_back()
             if self._false_since is not None:
                 self._rewind(epochs[0], self._false_since)
             if epochs[0] > self._next_epoch:
@@ -210,18 +257,18 @@ class Capture:
                 epochs = range(self._next_epoch, epochs.stop, epochs.step)
                 if not epochs:
                     return
-        self._next_epoch = epochs[-1] + epochs.step
+        end = epochs[-1] + epochs.step
         if self._good_since is None:
             self._good(epochs[0])
         if silence > QUIET_LIMIT_MS:
-            self._lose(epochs[0], self._next_epoch, "exchange halted" if self.halted else "silent")
+            self._lose(epochs[0], end, "exchange halted" if self.halted else "silent")
             self.halted = False
             return
         sample = book.sample()
         self._left = sample == "unanchored"
         self._near_edge = book.margin() < self.grid.window / 3
         if isinstance(sample, str):
-            self._lose(epochs[0], self._next_epoch, sample)
+            self._lose(epochs[0], end, sample)
             return
         assert self._time is not None  # noqa: S101  # _advance cuts inside a chain only
         for epoch in epochs:
@@ -241,6 +288,7 @@ class Capture:
                 )
             )
         self.counts.rows += len(epochs)
+        self._next_epoch = end
 
     def _rewind(self, epoch: int, false_since: int) -> None:
         """Go back to the first epoch of the true time: losses from it on are none, rows of the false time suspect."""
@@ -341,6 +389,13 @@ class Capture:
             self._incident = last = Incident(start, end, cause)
         last.end = end
         self._tell(last)
+
+    def _take_back(self) -> None:
+        """Empty what was told while it was not over; what is lost indeed is told next, under the same start."""
+        told, self._told = self._told, None
+        if told is not None:
+            told.end = told.start
+            self._tell(told)
 
     def _tell(self, incident: Incident) -> None:
         if incident not in self.incidents:

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from depth.anchoring import Schedule
 from depth.buckets import places
@@ -15,6 +15,7 @@ from depth.errors import ExchangeUnavailable, MalformedFrame, TerminalError
 from depth.events import Event
 from depth.exchange.base import Exchange, Market
 from depth.exchange.retry import keep_trying
+from depth.incidents import SUSPECT
 from depth.outcome import Latency, Outcome, summarise
 from depth.snapshot import Snapshot
 
@@ -23,6 +24,14 @@ logger = logging.getLogger(__name__)
 _BEAT_SECONDS = 0.25
 _STALL_SECONDS = 1.0
 _STATUS_SECONDS = 60.0
+_FIRST_EVENT_SECONDS = 10.0
+_SILENT_SECONDS = 5.0
+
+T = TypeVar("T")
+
+
+async def _nothing() -> None:
+    pass
 
 
 class Sink(Protocol):
@@ -45,11 +54,17 @@ class Progress:
         chained: the next event can prove a row.
         first_epoch: first second captured, None before.
         captured_epoch: last second captured, None before.
+        audits_agreed: snapshots that the book agreed with.
+        suspect: the newest rows that an audit did not confirm, None without any.
+        lag_seconds: from the exchange's time of the last event to its receipt, by the local clock; None before.
     """
 
     chained: bool = False
     first_epoch: int | None = None
     captured_epoch: int | None = None
+    audits_agreed: int = 0
+    suspect: Incident | None = None
+    lag_seconds: float | None = None
 
 
 class Collector:
@@ -85,13 +100,18 @@ class Collector:
         self._latency = Latency()
         self._heard: dict[str, float] = {}
         self._awake_at = float("inf")
+        self._lags: dict[str, float] = {}  # by symbol
+        self._asked_to_wait_until = 0.0
 
-    async def run(self, symbols: Sequence[str], stop: asyncio.Event) -> Outcome:
+    async def run(
+        self, symbols: Sequence[str], stop: asyncio.Event, begin: Callable[[], Awaitable[None]] = _nothing
+    ) -> Outcome:
         """Collect until told to stop.
 
         Args:
             symbols: ``BASE/QUOTE``.
             stop: set by whoever ends the run; rows captured until then are handed to the sink.
+            begin: called before the first row, once the exchange is known to have the markets.
 
         Returns:
             What the run did.
@@ -99,24 +119,52 @@ class Collector:
         Raises:
             TerminalError: an unknown symbol, or the exchange refuses this machine.
         """
-        loading = asyncio.create_task(keep_trying(lambda: self._exchange.load(symbols), "exchange"))
+        loading = asyncio.create_task(self._keep_trying(lambda: self._exchange.load(symbols), "exchange"))
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if loading.done():
                 markets = loading.result()
+                await begin()
                 self._prepare(markets)
                 await self._work(markets, stopping)
         finally:
             for task in (loading, stopping):
                 task.cancel()
             await asyncio.gather(loading, stopping, return_exceptions=True)
-        return self._outcome()
+        return self.outcome()
 
     def progress(self, symbol: str) -> Progress:
         """Say how far a symbol is; nothing before its market is loaded."""
-        chained = any(capture.symbol == symbol and capture.chained for capture in self._captures.values())
-        return Progress(chained, *self._epochs.get(symbol, ()))
+        capture = next((capture for capture in self._captures.values() if capture.symbol == symbol), None)
+        if capture is None:
+            return Progress()
+        first, last = self._epochs.get(symbol, (None, None))
+        suspects = (each for each in self._incidents[symbol].values() if each.cause == SUSPECT)
+        newest = max(suspects, key=lambda each: each.end, default=None)
+        return Progress(capture.chained, first, last, capture.counts.audits_agreed, newest, self._lags.get(symbol))
+
+    @property
+    def captured(self) -> int:
+        """Seconds captured so far, those of all symbols together."""
+        return sum(capture.counts.rows for capture in self._captures.values())
+
+    def rests(self, now: float) -> bool:
+        """Say whether it is in order that nothing is captured.
+
+        So it is while the market is silent, and while the exchange has asked for patience. A silence of over 300 s is
+        in order only where the exchange says that the market is halted.
+
+        Args:
+            now: monotonic seconds.
+        """
+        if now < self._asked_to_wait_until:
+            return True
+        if not self._captures or not self._exchange.sockets().answering:
+            return False
+        if all(capture.halted for capture in self._captures.values()):
+            return True
+        return _SILENT_SECONDS < now - max(self._heard.values()) <= QUIET_LIMIT_MS / 1000
 
     def opened(self, socket: str) -> None:
         """See `Feed.opened`."""
@@ -135,6 +183,7 @@ class Collector:
         self._notice_stall(now)
         capture = self._captures[event.market]
         self._heard[event.market] = now
+        self._lags[capture.symbol] = received - event.time / 1000
         capture.delivered(socket, event, received, now)
         self._after(capture, now)
 
@@ -204,7 +253,7 @@ class Collector:
                 continue
             logger.debug("%s: snapshot wanted (%s)", capture.symbol, reason)
             try:
-                anchor = await keep_trying(
+                anchor = await self._keep_trying(
                     lambda: self._exchange.anchor(capture.symbol), f"snapshot of {capture.symbol}"
                 )
             except (MalformedFrame, TerminalError) as error:
@@ -216,15 +265,36 @@ class Collector:
             capture.anchored(anchor, reason, time.monotonic())
             self._after(capture, time.monotonic())
 
+    async def _keep_trying(self, attempt: Callable[[], Awaitable[T]], what: str) -> T:
+        """Ask the exchange until it answers, and note until when it wants to be left alone."""
+
+        async def noting() -> T:
+            try:
+                return await attempt()
+            except ExchangeUnavailable as error:
+                self._asked_to_wait_until = time.monotonic() + (error.retry_after or 0.0)
+                raise
+
+        return await keep_trying(noting, what)
+
     async def _ask_status(self, market: Market) -> None:
-        """Find out whether a long silence is a halt of the market."""
+        """Find out whether a long silence, or one from the start on, is a halt of the market."""
+        capture = self._captures[market.id]
+        await asyncio.sleep(_FIRST_EVENT_SECONDS)
+        if not capture.counts.events:
+            await self._is_halted(market)
+            why = "the exchange says that it does not trade" if capture.halted else "see BINANCE_WS_URL if this lasts"
+            logger.warning("%s: no event within %.0f s: %s", market.symbol, _FIRST_EVENT_SECONDS, why)
         while True:
             await asyncio.sleep(_STATUS_SECONDS)
             if time.monotonic() - self._heard[market.id] > QUIET_LIMIT_MS / 1000:
-                try:
-                    self._captures[market.id].halted |= not await self._exchange.trading(market.symbol)
-                except (ExchangeUnavailable, TerminalError) as error:
-                    logger.warning("%s: silent, and its status cannot be read: %s", market.symbol, error)
+                await self._is_halted(market)
+
+    async def _is_halted(self, market: Market) -> None:
+        try:
+            self._captures[market.id].halted |= not await self._exchange.trading(market.symbol)
+        except (ExchangeUnavailable, TerminalError) as error:
+            logger.warning("%s: silent, and its status cannot be read: %s", market.symbol, error)
 
     async def _hand_over(self) -> None:
         while True:
@@ -249,8 +319,10 @@ class Collector:
             for row in rows:
                 first, _ = self._epochs.get(row.symbol, (row.epoch, row.epoch))
                 self._epochs[row.symbol] = first, row.epoch
-            self._latency.seconds.extend(durable - row.epoch for row in rows)
+            for row in rows:
+                self._latency.add(durable - row.epoch)
 
-    def _outcome(self) -> Outcome:
+    def outcome(self) -> Outcome:
+        """Sum up what the run has done so far; of its rows, those that were handed to the sink."""
         parts = [summarise(capture, self._incidents[capture.symbol].values()) for capture in self._captures.values()]
         return Outcome(self._collector, parts, self._latency, self._exchange.malformed)

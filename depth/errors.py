@@ -3,11 +3,16 @@
     DepthError
     ├── TransientError             retried: it may pass by itself
     │   ├── ExchangeUnavailable    no route, 5xx, time-out, rate limit (with `retry_after`)
+    │   ├── CaptureStalled         nothing was captured for too long; the run ends and may be begun anew
     │   ├── StoreUnavailable       the store did not answer, or not in time
-    │   └── SpoolFull              the spool takes no more rows
+    │   ├── SpoolFull              the spool takes no more rows
+    │   └── ChannelUnavailable     who is to be alerted does not answer
     ├── TerminalError              a person must act; never retried (exit 1)
     │   ├── AccessRefused          HTTP 451 or 403: this machine may not read the market
     │   ├── StoreRefused           permission, missing table, corrupt file
+    │   ├── DestinationRefused     a place for files cannot be written
+    │   ├── NothingStored          there is no row where some were asked for
+    │   ├── ChannelRefused         who is to be alerted says no
     │   └── UsageError             a wrong setting or option (exit 2)
     │       ├── UnknownSymbol      the exchange has no such spot market
     │       └── TableMismatch      the table belongs to another source, step, steps or interval
@@ -18,7 +23,7 @@
 The message of each is one line: what happened, then the remedy.
 """
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 class DepthError(Exception):
@@ -42,12 +47,45 @@ class ExchangeUnavailable(TransientError):
         self.retry_after = retry_after
 
 
+class CaptureStalled(TransientError):
+    """A run captured nothing for too long.
+
+    Attributes:
+        seconds: how long.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Say for how long; in seconds."""
+        super().__init__(seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        """Say for how long, then the remedy."""
+        return (
+            f"nothing was captured for {self.seconds:.0f} s: the lines before say why; start it again (a supervisor "
+            "does), and if that does not help ask `python -m depth doctor`"
+        )
+
+
 class StoreUnavailable(TransientError):
-    """The store did not take the rows; they stay in the spool."""
+    """The store did not take the rows; they stay in the spool.
+
+    Attributes:
+        code: in the store's own words, for example ``UNAVAILABLE`` or ``SQLITE_BUSY``.
+    """
+
+    def __init__(self, what: str, code: str = "OTHER") -> None:
+        """Say what failed, and by which code."""
+        super().__init__(what)
+        self.code = code
 
 
 class SpoolFull(TransientError):
     """The spool takes no more rows; those given stay with the caller."""
+
+
+class ChannelUnavailable(TransientError):
+    """A message did not get through to a webhook or chat; its text names the setting and never the address."""
 
 
 class TerminalError(DepthError):
@@ -81,7 +119,37 @@ class AccessRefused(TerminalError):
 
 
 class StoreRefused(TerminalError):
-    """The store says no: a permission, a missing table, a corrupt file."""
+    """The store says no: a permission, a missing table, a corrupt file.
+
+    Attributes:
+        code: in the store's own words, for example ``PERMISSION_DENIED`` or ``SQLITE_CORRUPT``.
+    """
+
+    def __init__(self, what: str, code: str = "OTHER") -> None:
+        """Say what failed, and by which code."""
+        super().__init__(what)
+        self.code = code
+
+
+class DestinationRefused(TerminalError):
+    """A directory, bucket or file cannot be written."""
+
+
+class NothingStored(TerminalError):
+    """No row is stored where some were asked for."""
+
+
+class ChannelRefused(TerminalError):
+    """A webhook or chat does not want the message; its text names the setting and never the address.
+
+    Attributes:
+        status: HTTP status of its answer, None where it was not asked.
+    """
+
+    def __init__(self, what: str, status: int | None = None) -> None:
+        """Say what was refused, and by which status."""
+        super().__init__(what)
+        self.status = status
 
 
 class UsageError(TerminalError):
@@ -129,3 +197,15 @@ class MalformedFrame(DataError):
 
 class MalformedRow(DataError):
     """A stored row that cannot be read back."""
+
+
+class Trouble(NamedTuple):
+    """Something that has been failing for a while.
+
+    Attributes:
+        since: UTC second of its first failure.
+        error: the last one.
+    """
+
+    since: int
+    error: Exception

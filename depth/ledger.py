@@ -7,14 +7,19 @@ whatever windows are checked in whatever order, or twice, the ledger is the same
 - A gap is cut where its cause changes, and the cause of an epoch follows from the reports about that epoch alone. Were
   the cause the one with the largest share of the gap, it would depend on how much of the gap a window had shown.
 - What a longer gap swallows (grown, merged) keeps the oldest detection and the alerts already sent.
-- What is filled becomes a resolved entry of its own and stays as it is; the rest of the gap stays open. So the entries
-  of one gap lie end to end and share `detected_at`: by that, whoever alerts knows them as one.
+- What is filled becomes a resolved entry of its own and stays as it is; the rest of the gap stays open. The entries of
+  one gap share its name, `Entry.gap`: when and where it was first seen, which does not change however the gap grows,
+  shrinks or is cut. Gaps that grow together take the oldest's name, of those whose end was not told yet.
+- A gap is closed as lost when it is over (a row follows it) and nobody can fill it any more: it ended, and was found,
+  ten minutes ago, or seven days where a collector's spool may hold its rows (`Look.lost_before`). It stays missing, is
+  still checked, and becomes resolved should its rows come after all. A lost gap that goes on, since rows after it have
+  vanished, is lost no more; whoever was told that it is lost is not told again.
 
 `suspect` entries stand beside the gaps: their rows are stored, nothing of them is missing.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import NamedTuple
 
@@ -28,7 +33,7 @@ from depth.tables import GAP_COLUMNS
 UNKNOWN = "unknown"
 NO_COLLECTOR = "no collector"
 
-_TIMES = {"opened_alert_at", "growing_alert_at", "resolved_at", "resolved_alert_at"}
+_TIMES = {"opened_alert_at", "growing_alert_at", "resolved_at", "resolved_alert_at", "lost_at"}
 
 
 class Gap(NamedTuple):
@@ -52,7 +57,9 @@ class Entry:
         opened_alert_at: when the message that it opened was sent.
         growing_alert_at: when the message that it still grows was sent.
         resolved_at: when a check saw that its rows had come; None while they are missing.
-        resolved_alert_at: when the message that it is resolved was sent.
+        resolved_alert_at: when the message that it is resolved, or lost, was sent.
+        lost_at: when a check saw that nobody can fill it any more.
+        first_start: where the gap began when it was detected, None where that is `start`.
     """
 
     start: int
@@ -64,6 +71,13 @@ class Entry:
     growing_alert_at: int | None = None
     resolved_at: int | None = None
     resolved_alert_at: int | None = None
+    lost_at: int | None = None
+    first_start: int | None = None
+
+    @property
+    def gap(self) -> tuple[int, int]:
+        """Name the gap that it is a part of: when it was detected, and where it began then."""
+        return self.detected_at, self.start if self.first_start is None else self.first_start
 
     @property
     def open(self) -> bool:
@@ -108,6 +122,24 @@ class Entry:
             raise MalformedRow(f"row {record.key} is no gap ({error!r}): another program wrote it") from error
 
 
+class Look(NamedTuple):
+    """What a check looked at.
+
+    Attributes:
+        checked: where, in normal form; it holds every open entry that may have changed.
+        interval: seconds between epochs.
+        now: time of the check.
+        lost_before: a gap that had ended and was known by then can no longer be filled.
+        ends: where gaps were seen to end, by the row that follows them.
+    """
+
+    checked: Sequence[Interval]
+    interval: int
+    now: int
+    lost_before: int = 0
+    ends: Collection[int] = ()
+
+
 class Changes(NamedTuple):
     """What a check changes.
 
@@ -127,18 +159,19 @@ class Changes(NamedTuple):
 
 
 def explain(
-    missing: Sequence[Interval], reports: Iterable[Report], presence: Sequence[Interval] | None = None
+    missing: Sequence[Interval],
+    reports: Iterable[Report],
+    otherwise: Iterable[tuple[str, Sequence[Interval]]] = (),
 ) -> list[Gap]:
     """Name the cause of every missing epoch.
 
     Args:
         missing: sorted, disjoint.
         reports: what collectors say; of several about an epoch the one that begins first counts, then the longest.
-        presence: when any collector is known to have been alive, sorted and disjoint; None where nobody noted it.
+        otherwise: causes of what nobody reported, each with its epochs in normal form; the first counts.
 
     Returns:
-        The gaps, sorted, cut where the cause changes: as reported, else `no collector` where none was alive, else
-        `unknown`.
+        The gaps, sorted, cut where the cause changes; `unknown` is what nobody explains.
     """
     shares: dict[str, list[Interval]] = defaultdict(list)
     reach = 0
@@ -146,27 +179,21 @@ def explain(
         if report.cause != SUSPECT and report.end > reach:
             shares[report.cause].append(Interval(max(report.start, reach), report.end))
             reach = report.end
-    left = gaps.subtract(missing, sorted(span for spans in shares.values() for span in spans))
-    found = {cause: gaps.intersect(missing, spans) for cause, spans in shares.items()}
-    if presence is None:
-        found[UNKNOWN] = left
-    else:
-        found[UNKNOWN] = gaps.intersect(left, presence)
-        found[NO_COLLECTOR] = gaps.subtract(left, presence)
-    return sorted(Gap(*span, cause) for cause, spans in found.items() for span in spans)
+    left = gaps.merge(missing)
+    found: dict[str, list[Interval]] = defaultdict(list)
+    for cause, spans in [*shares.items(), *otherwise, (UNKNOWN, left)]:
+        found[cause] += gaps.intersect(left, spans)
+        left = gaps.subtract(left, spans)
+    return sorted(Gap(*span, cause) for cause, spans in found.items() for span in gaps.merge(spans))
 
 
-def reconcile(
-    entries: Iterable[Entry], checked: Sequence[Interval], found: Sequence[Gap], interval: int, now: int
-) -> Changes:
+def reconcile(entries: Iterable[Entry], look: Look, found: Sequence[Gap]) -> Changes:
     """Bring the ledger in line with what is stored.
 
     Args:
-        entries: of gaps, without suspicions: all that overlap `checked`.
-        checked: what was looked at, in normal form; it holds every open entry that may have changed.
+        entries: of gaps, without suspicions: all that overlap what was looked at.
+        look: what was looked at.
         found: every gap in it, as `explain` gives them; each from its true start.
-        interval: seconds between epochs.
-        now: time of the check.
 
     Returns:
         What to write; nothing where nothing changed.
@@ -180,25 +207,18 @@ def reconcile(
     known = [(*entry.span, entry) for entry in pieces if entry.open]
     for run in runs:
         heirs = [entry for _, _, entry in gaps.overlapping(known, *run)]
+        whole = _inherit(run, heirs, look)
         parts = [
-            Entry(
-                gap.start,
-                gap.end,
-                gaps.count([gap[:2]], interval),
-                gap.cause,
-                min((entry.detected_at for entry in heirs), default=now),
-                _earliest(entry.opened_alert_at for entry in heirs),
-                _earliest(entry.growing_alert_at for entry in heirs),
-            )
+            replace(_cut(whole, Interval(*gap[:2]), look.interval), cause=gap.cause)
             for gap in gaps.overlapping(found, *run)
         ]
         after += parts
         opened += [] if heirs else parts
     for entry in pieces:
         there = gaps.subtract([entry.span], gaps.overlapping(runs, *entry.span))
-        seen = gaps.intersect(there, gaps.overlapping(checked, *entry.span)) if entry.open else []
-        late = [replace(_cut(entry, span, interval), resolved_at=now) for span in seen]
-        after += late + [_cut(entry, span, interval) for span in gaps.subtract(there, seen)]
+        seen = gaps.intersect(there, gaps.overlapping(look.checked, *entry.span)) if entry.open else []
+        late = [replace(_cut(entry, span, look.interval), resolved_at=look.now) for span in seen]
+        after += late + [_cut(entry, span, look.interval) for span in gaps.subtract(there, seen)]
         resolved += late
     after.sort(key=lambda entry: entry.span)
     return Changes(after, *_differences(before, after), opened, resolved)
@@ -220,13 +240,41 @@ def _disjoint(entries: Iterable[Entry]) -> list[Entry]:
     reach = 0
     for entry in entries:
         if entry.end > reach:
-            disjoint.append(replace(entry, start=max(entry.start, reach)))
+            disjoint.append(_moved(entry, max(entry.start, reach), entry.end))
             reach = entry.end
     return disjoint
 
 
+def _inherit(run: Interval, heirs: Sequence[Entry], look: Look) -> Entry:
+    """Make one entry of a run of missing epochs and of what was known of it."""
+    # Of a gap whose end was told nothing more is told: one that swallows it keeps its own name and messages.
+    named = [entry for entry in heirs if entry.resolved_alert_at is None] or heirs
+    detected_at, first_start = min((entry.gap for entry in named), default=(look.now, run.start))
+    # What was closed stays so unless it goes on, whatever is known of the collectors later.
+    was_lost = bool(heirs) and run.end <= heirs[-1].end and all(entry.lost_at is not None for entry in heirs)
+    is_over = run.end in look.ends and max(run.end, detected_at) <= look.lost_before
+    lost_at = _earliest([*(entry.lost_at for entry in heirs), look.now])
+    return Entry(
+        *run,
+        0,
+        UNKNOWN,
+        detected_at,
+        opened_alert_at=_earliest(entry.opened_alert_at for entry in named),
+        growing_alert_at=_earliest(entry.growing_alert_at for entry in named),
+        resolved_alert_at=_earliest(entry.resolved_alert_at for entry in named),
+        lost_at=lost_at if was_lost or is_over else None,
+        first_start=first_start,
+    )
+
+
 def _cut(entry: Entry, span: Interval, interval: int) -> Entry:
-    return replace(entry, start=span.start, end=span.end, missing=gaps.count([span], interval))
+    return replace(_moved(entry, *span), missing=gaps.count([span], interval))
+
+
+def _moved(entry: Entry, start: int, end: int) -> Entry:
+    """Give it other ends; the name of its gap stays."""
+    first_start = entry.gap[1]
+    return replace(entry, start=start, end=end, first_start=None if first_start == start else first_start)
 
 
 def _earliest(times: Iterable[int | None]) -> int | None:

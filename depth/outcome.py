@@ -1,9 +1,11 @@
 """What a run did: its closing line and its report."""
 
 import statistics
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from depth.capture import Capture, Incident
 
@@ -46,9 +48,25 @@ class SymbolOutcome:
 
 @dataclass(slots=True)
 class Latency:
-    """Seconds from an epoch to its row being durable, of the last hour of rows."""
+    """Seconds from an epoch to its row being durable in the spool.
+
+    Attributes:
+        seconds: of the last hour of rows.
+        counts: of all rows of the run, by the first of `BOUNDS` that is not below; the last one is above all of them.
+        total: sum of all.
+    """
+
+    BOUNDS: ClassVar = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES_KEPT))
+    counts: list[int] = field(default_factory=lambda: [0] * (len(Latency.BOUNDS) + 1))
+    total: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Take the latency of one row."""
+        self.seconds.append(seconds)
+        self.counts[bisect_left(self.BOUNDS, seconds)] += 1
+        self.total += seconds
 
     def quantile(self, percent: int) -> float | None:
         """Give a percentile in seconds, None without two rows."""

@@ -19,7 +19,7 @@ END = "presence$"  # "$" follows "#"
 BEACON_SECONDS = 5.0
 LIVE_SECONDS = 15.0
 
-State = Literal["unchained", "chained"]
+State = Literal["unchained", "chained", "stopped"]
 
 
 class Presence(msgspec.Struct, frozen=True):
@@ -29,13 +29,15 @@ class Presence(msgspec.Struct, frozen=True):
         collector: id of the run.
         group: collectors that stand in for each other; COLLECTOR_GROUP, by default the host name.
         scheduled: UTC second at which the run was to start; earlier runs hand over to later ones.
-        state: ``chained`` while the next event can prove a row.
+        state: ``chained`` while the next event can prove a row, ``stopped`` as a run's last word.
         seen_at: its local clock, float seconds UTC; only that it changes means anything.
         first_epoch: first second that it captured, None before.
         last_epoch: last second that the store has acknowledged, None before.
         captured_epoch: last second that it captured, None before.
-        oldest_spooled: oldest second that waits in its spool, None without one.
+        oldest_spooled: oldest second of this table that waits in its spool, None without one.
         spool_count: rows that wait in its spool.
+        began: UTC second at which it did begin, by its local clock; None in rows of older runs.
+        spool: id of its spool file; whoever uses the file later adopts what it leaves. Empty in rows of older runs.
     """
 
     collector: str
@@ -48,6 +50,8 @@ class Presence(msgspec.Struct, frozen=True):
     captured_epoch: int | None = None
     oldest_spooled: int | None = None
     spool_count: int = 0
+    began: int | None = None
+    spool: str = ""
 
     @property
     def order(self) -> tuple[int, str]:

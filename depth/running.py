@@ -7,26 +7,32 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from depth import tables
+from depth.alerts.delivery import Delivery, Notify
+from depth.catalog import DepthTable
 from depth.collector import Collector
-from depth.epochs import Grid
-from depth.errors import DepthError, TransientError
+from depth.command import INTERRUPTED
+from depth.errors import CaptureStalled, DepthError, TerminalError, TransientError
+from depth.exchange.base import Exchange
+from depth.monitor import Monitor, Sights
 from depth.outcome import Outcome
+from depth.plan import Plan
 from depth.presence import Presence
-from depth.relay import Relay
+from depth.relay import Relay, hand_over
 from depth.shipping import Destination, Shipment, Shipper
 from depth.sinks import SpoolSink, TerminalSink
 from depth.storage.base import Store
-from depth.storage.open import StoreOptions, open_store
+from depth.storage.open import open_store
 from depth.storage.spool import Spool
+from depth.supervision import Notifier, Watchdog
 from depth.tables import TableMeta
 
 logger = logging.getLogger(__name__)
@@ -36,47 +42,6 @@ _LAST_UPLOAD_SECONDS = 3.0
 
 T = TypeVar("T")
 Upload = Callable[[Shipment], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything a run needs to know.
-
-    Attributes:
-        symbols: ``BASE/QUOTE``.
-        grid: what is sampled.
-        rest_url: scheme, host and port of the exchange's REST API.
-        ws_url: scheme, host and port of its streams.
-        connections: sockets that feed one book.
-        store: where rows are stored.
-        spool_path: the spool file.
-        spool_limit_bytes: of the spool file.
-        flush_seconds: between uploads.
-        duration: seconds to run, 0 for ever.
-        table_suffix: starts other tables for other parameters.
-        dry_run: print instead of store.
-        relay: after `duration`, go on until later collectors have taken over.
-        replicas: how many of them.
-        group: collectors that stand in for each other.
-        scheduled: UTC second at which the run was to start, None for now.
-    """
-
-    symbols: tuple[str, ...]
-    grid: Grid
-    rest_url: str
-    ws_url: str
-    connections: int
-    store: StoreOptions
-    spool_path: Path
-    spool_limit_bytes: int
-    flush_seconds: float
-    duration: float = 0
-    table_suffix: str = ""
-    dry_run: bool = False
-    relay: bool = False
-    replicas: int = 1
-    group: str = ""
-    scheduled: int | None = None
 
 
 @dataclass(slots=True)
@@ -90,6 +55,11 @@ class Stop:
 
     event: asyncio.Event
     ended_by: signal.Signals | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of a command that it has ended: 130 after Ctrl-C, else 0."""
+        return INTERRUPTED if self.ended_by is signal.SIGINT else 0
 
 
 @contextmanager
@@ -127,46 +97,97 @@ async def upload_directly(shipment: Shipment) -> int:
     return await shipment.send()
 
 
-async def run(plan: Plan, stop: asyncio.Event, upload: Upload = upload_directly) -> Outcome:
+async def run(
+    plan: Plan,
+    stop: asyncio.Event,
+    upload: Upload = upload_directly,
+    send: Notify = Delivery.send,
+    notifier: Notifier | None = None,
+) -> Outcome:
     """Collect as planned, until `stop` is set or the duration is over.
 
     Args:
         plan: what to do.
         stop: ends the run.
         upload: sends one shipment, with the retries of whoever runs it.
+        send: sends one message to people, likewise.
+        notifier: tells systemd, where it is systemd that began the run.
 
     Returns:
         What the run did.
 
     Raises:
-        TerminalError: a person must act; its text says what to do.
+        TerminalError: a person must act; its text says what to do. People were told.
+        CaptureStalled: nothing was captured for 120 s, or in the whole duration; what was is spooled, and shipped
+            where the store took it.
     """
-    from depth.exchange.binance import Binance  # noqa: PLC0415  # ccxt: 107 MB and a second; flow files stay light
+    monitor = Monitor(plan.alerts, plan.spool_path, plan.symbols, send)
+    try:
+        return await _run(plan, stop, upload, monitor, notifier or Notifier())
+    except TerminalError as error:
+        if not plan.dry_run:
+            await monitor.ended(error)
+        raise
+    finally:
+        await monitor.close()
+
+
+async def _run(plan: Plan, stop: asyncio.Event, upload: Upload, monitor: Monitor, notifier: Notifier) -> Outcome:
+    from depth.exchange.binance import Binance  # noqa: PLC0415  # ccxt: 45 MB, half a second; flow files stay light
 
     freeze_imports()
-    names = {symbol: tables.depth_table(symbol, plan.table_suffix) for symbol in plan.symbols}
+    began = time.monotonic()
     collector = f"{socket.gethostname()}-{int(time.time())}-{os.getpid()}-{secrets.token_hex(2)}"
     exchange = Binance(plan.rest_url, plan.ws_url, plan.connections)
-    timer = asyncio.create_task(_after(plan.duration, stop)) if plan.duration and not plan.relay else None
+    timer = [_after(plan.duration, stop)] if plan.duration and not plan.relay else []
     try:
-        if plan.dry_run:
-            return await Collector(exchange, plan.grid, collector, TerminalSink()).run(plan.symbols, stop)
-        store = open_store(plan.store)
-        metas = {table: TableMeta(symbol, exchange.source, plan.grid) for symbol, table in names.items()}
-        async with _spooling(plan, collector, store, Destination(store, metas), upload) as ready:
-            sink = SpoolSink(ready.spool, ready.thread, store.backend, names, collector)
-            capture = Collector(exchange, plan.grid, collector, sink)
-            relays = ready.relays(names, capture)
-            beside = [relay.beacon() for relay in relays]
-            if plan.relay:
-                beside.append(_hand_over(plan.duration, relays, stop))
-            outcome = await ready.beside_shipping(capture.run(plan.symbols, stop), beside)
-        outcome.waiting = ready.waiting
-        return outcome
+        async with _beside(timer):
+            if plan.dry_run:
+                capture = Collector(exchange, plan.grid, collector, TerminalSink())
+                watchdog = Watchdog(capture, notifier, plan.stall_seconds)
+                async with _beside([watchdog.run(stop)]):
+                    outcome = await capture.run(plan.symbols, stop)
+            else:
+                names = {symbol: tables.depth_table(symbol, plan.table_suffix) for symbol in plan.symbols}
+                store = open_store(plan.store)
+                metas = {table: TableMeta(symbol, exchange.source, plan.grid) for symbol, table in names.items()}
+                async with _spooling(plan, collector, store, Destination(store, metas), upload) as ready:
+                    sink = SpoolSink(ready.spool, ready.thread, store.backend, names, collector)
+                    capture = Collector(exchange, plan.grid, collector, sink)
+                    watchdog = Watchdog(capture, notifier, plan.stall_seconds)
+                    relays = ready.relays(names, capture)
+                    async with ready.metrics(exchange, capture, sink, names):
+                        beside = [watchdog.run(stop), *(relay.beacon() for relay in relays)]
+                        beside += monitor.watch(ready.sights(names, capture, sink))
+                        if plan.relay:
+                            beside.append(_end_by_relay(plan, relays, stop))
+                        outcome = await ready.beside_shipping(capture.run(plan.symbols, stop, ready.prepare), beside)
+                outcome.waiting = ready.waiting
     finally:
-        if timer:
-            timer.cancel()
         await exchange.close()
+    watchdog.check(outcome)
+    if plan.duration and time.monotonic() - began >= plan.duration and not any(part.rows for part in outcome.symbols):
+        raise CaptureStalled(plan.duration)
+    return outcome
+
+
+async def run_directly(plan: Plan, notifier: Notifier | None = None) -> int:
+    """Run as a command does that needs no Prefect: until SIGTERM, Ctrl-C or the end of its duration.
+
+    Args:
+        plan: what to do.
+        notifier: tells systemd, where it is systemd that began the run.
+
+    Returns:
+        The exit code; what the run did stands on standard error.
+
+    Raises:
+        DepthError: as `run` does.
+    """
+    with stop_on_signals() as stop:
+        outcome = await run(plan, stop.event, notifier=notifier)
+    sys.stderr.write(f"{outcome.line()}\n")
+    return stop.exit_code
 
 
 async def _after(seconds: float, stop: asyncio.Event) -> None:
@@ -174,11 +195,29 @@ async def _after(seconds: float, stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _hand_over(seconds: float, relays: Sequence[Relay], stop: asyncio.Event) -> None:
+async def _end_by_relay(plan: Plan, relays: Sequence[Relay], stop: asyncio.Event) -> None:
     """End a run that is over once every symbol has its successors."""
-    await asyncio.sleep(seconds)
-    await asyncio.gather(*(relay.successors() for relay in relays))
+    await asyncio.sleep(plan.duration)
+    await hand_over(relays, plan.replicas)
     stop.set()
+
+
+@asynccontextmanager
+async def _beside(others: Iterable[Awaitable[object]]) -> AsyncIterator[None]:
+    """Run others while the block lasts; they have ended when it is left."""
+    tasks = [asyncio.ensure_future(other) for other in others]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    """Say at once what ended a task that nobody waits for."""
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("the run goes on without a part of it", exc_info=error)
 
 
 class _Spooling:
@@ -191,7 +230,9 @@ class _Spooling:
         self._plan = plan
         self._collector = collector
         self._destination = destination
-        self._scheduled = int(time.time()) if plan.scheduled is None else plan.scheduled
+        self._began = int(time.time())
+        self._scheduled = self._began if plan.scheduled is None else plan.scheduled
+        self._relays: list[Relay] = []
         self._shipper = Shipper(destination, self.spool, self.thread, upload, plan.flush_seconds)
 
     async def call(self, function: Callable[[], T]) -> T:
@@ -212,38 +253,83 @@ class _Spooling:
                     first_epoch=progress.first_epoch,
                     last_epoch=self._destination.acknowledged.get(table),
                     captured_epoch=progress.captured_epoch,
-                    oldest_spooled=stats.oldest_epoch,
+                    oldest_spooled=stats.oldest.get(table),
                     spool_count=stats.count,
+                    began=self._began,
+                    spool=stats.spool,
                 )
 
             return presence
 
-        store, replicas = self._destination.store, self._plan.replicas
-        return [Relay(store, table, replicas, myself(symbol, table)) for symbol, table in names.items()]
+        store = self._destination.store
+        self._relays = [Relay(store, table, myself(symbol, table)) for symbol, table in names.items()]
+        return self._relays
+
+    def sights(self, names: Mapping[str, str], collector: Collector, sink: SpoolSink) -> Sights:
+        """Say where a monitor finds what it looks at."""
+
+        async def used() -> float:
+            return (await self.call(self.spool.stats)).used_bytes / self._plan.spool_limit_bytes
+
+        watched = [DepthTable(table, symbol, self._plan.grid) for symbol, table in names.items()]
+        return Sights(watched, collector.progress, sink, self._shipper, self._destination, used)
+
+    def metrics(
+        self, exchange: Exchange, collector: Collector, sink: SpoolSink, names: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[None]:
+        """Serve what this run says of itself, while the block lasts."""
+        if self._plan.metrics_port is None:
+            return nullcontext()
+        from depth.metrics import Reading, serving  # noqa: PLC0415  # where nobody asks, nothing is loaded
+
+        reading = Reading(
+            name=self._collector,
+            tables=names,
+            exchange=exchange,
+            collector=collector,
+            sink=sink,
+            destination=self._destination,
+            stats=lambda: self.call(self.spool.stats),
+            spool_limit_bytes=self._plan.spool_limit_bytes,
+            clock=time.time,
+        )
+        return serving(self._plan.metrics_host, self._plan.metrics_port, reading.families)
 
     async def beside_shipping(
         self, capture: Awaitable[Outcome], beside: Iterable[Coroutine[object, object, None]]
     ) -> Outcome:
-        """Run the capture while the shipper ships; only a store that is another's ends both."""
-        shipping = asyncio.create_task(self._shipper.run())
-        capturing = asyncio.ensure_future(capture)
-        others = [asyncio.create_task(coroutine) for coroutine in beside]
-        try:
+        """Run the capture while the shipper ships; only a store that is another's ends both.
+
+        Args:
+            capture: gives the run's outcome.
+            beside: what runs as long as that; one that fails is told and ends nothing.
+        """
+        shipping, capturing = asyncio.ensure_future(self._shipper.run()), asyncio.ensure_future(capture)
+        others = [asyncio.create_task(other) for other in beside]
+        for other in others:
+            other.add_done_callback(_tell_failure)
+        async with _beside([shipping, capturing, *others]):
             await asyncio.wait({shipping, capturing}, return_when=asyncio.FIRST_COMPLETED)
             if shipping.done():
                 shipping.result()
             return await capturing
-        finally:
-            tasks = (shipping, capturing, *others)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def prepare(self) -> None:
+        """Make the tables, or see that they are this run's; a store that is away is no reason to wait."""
+        try:
+            async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
+                await self._destination.prepare()
+        except (TimeoutError, TransientError) as error:
+            said = str(error) or f"the {self._destination.store.backend} store gave no answer in time"
+            logger.warning("%s; capture begins all the same, rows wait in the spool", said)
 
     async def finish(self) -> None:
         """Give the last rows a moment to reach the store; what does not waits in the spool."""
         try:
             async with asyncio.timeout(_LAST_UPLOAD_SECONDS):
                 await self._shipper.flush()
+                for relay in self._relays:
+                    await relay.farewell()
         except (TimeoutError, DepthError) as error:
             logger.warning("the last rows wait in the spool for the next run: %s", str(error) or "no answer in time")
         self.waiting = (await self.call(self.spool.stats)).count
@@ -256,12 +342,6 @@ async def _spooling(
     spooling = _Spooling(plan, collector, destination, upload)
     try:
         await spooling.call(spooling.spool.open)
-        try:
-            async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
-                await destination.prepare()
-        except (TimeoutError, TransientError) as error:
-            said = str(error) or "the store does not answer yet"
-            logger.warning("%s; capture begins all the same, rows wait in the spool", said)
         yield spooling
         await spooling.finish()
     finally:

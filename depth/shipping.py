@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from depth.errors import (
     TableMismatch,
     TerminalError,
     TransientError,
+    Trouble,
 )
 from depth.record import Record
 from depth.storage.base import Store
@@ -39,6 +41,8 @@ class Destination:
 
     Attributes:
         acknowledged: table to the last epoch that the store took from this run.
+        stored: table to the number of rows that it took.
+        errors: code to the number of attempts that failed with it.
     """
 
     def __init__(
@@ -53,6 +57,8 @@ class Destination:
         """
         self.store = store
         self.acknowledged: dict[str, int] = {}
+        self.stored: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
         self._metas = dict(depth_tables)
         self._attempt_seconds = attempt_seconds
         self._ready: set[str] = set()
@@ -64,8 +70,12 @@ class Destination:
             async with asyncio.timeout(self._attempt_seconds):
                 yield
         except TimeoutError as error:
+            self.errors["TIMEOUT"] += 1
             said = f"no answer within {self._attempt_seconds:g} s"
-            raise StoreUnavailable(f"{said}: the rows wait in the spool") from error
+            raise StoreUnavailable(f"{said}: the rows wait in the spool", "TIMEOUT") from error
+        except (StoreUnavailable, StoreRefused) as error:
+            self.errors[error.code] += 1
+            raise
 
     async def prepare(self) -> None:
         """Make this run's tables and see that they belong to its source and grid.
@@ -151,19 +161,28 @@ class Shipment:
         acknowledged = {self.table: max(epochs)} if epochs else {}
         for table, epoch in acknowledged.items():  # adopted rows may be older than our own
             self._destination.acknowledged[table] = max(epoch, self._destination.acknowledged.get(table, epoch))
+        self._destination.stored[self.table] += len(done)
         backend = self._destination.store.backend
         await asyncio.get_running_loop().run_in_executor(
             self._thread, self._spool.acknowledge, backend, rowids, acknowledged
         )
         self._rows = [self._rows[index] for index in sorted(written.failures)]
         if self._rows:
+            self._destination.errors["PARTIAL"] += 1
             why = next(iter(written.failures.values()))
-            raise StoreUnavailable(f"{len(self._rows)} of {len(self._rows) + len(done)} rows were not taken ({why})")
+            raise StoreUnavailable(
+                f"{len(self._rows)} of {len(self._rows) + len(done)} rows were not taken ({why})", "PARTIAL"
+            )
         return len(done)
 
 
 class Shipper:
-    """Takes rows out of the spool, oldest first, every `flush_seconds`."""
+    """Takes rows out of the spool, oldest first, every `flush_seconds`.
+
+    Attributes:
+        trouble: what keeps rows in the spool, None while they are shipped.
+        shipped_at: UTC second at which the store last took rows, None before.
+    """
 
     def __init__(
         self,
@@ -182,6 +201,8 @@ class Shipper:
             upload: sends one shipment, with the retries of whoever runs the flow.
             flush_seconds: between uploads.
         """
+        self.trouble: Trouble | None = None
+        self.shipped_at: int | None = None
         self._destination = destination
         self._spool = spool
         self._thread = thread
@@ -199,12 +220,14 @@ class Shipper:
             try:
                 shipped = await self.flush()
                 if failures:
-                    failures, said = 0, float("-inf")
                     logger.info("the store takes rows again: %d that waited are there", shipped)
+                    failures, said = 0, float("-inf")
+                self.trouble = None
             except TableMismatch:
                 raise
             except Exception as error:
                 failures += 1
+                self.trouble = Trouble(int(time.time()) if self.trouble is None else self.trouble.since, error)
                 if not isinstance(error, DepthError):
                     logger.exception("an upload failed in a way that nobody thought of: the rows wait in the spool")
                 elif time.monotonic() - said >= _LONGEST_BACKOFF:
@@ -226,6 +249,7 @@ class Shipper:
                 try:
                     await self._upload(Shipment(self._destination, self._spool, self._thread, rows))
                     shipped += len(rows)
+                    self.shipped_at = int(time.time())
                 except TableMismatch:
                     raise
                 except (TransientError, TerminalError) as error:

@@ -4,14 +4,14 @@ import asyncio
 import logging
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
 from depth import rowkey, snapshot, tables
 from depth.capture import Incident
-from depth.errors import DepthError
+from depth.errors import DepthError, Trouble
 from depth.incidents import Report
 from depth.record import Record
 from depth.snapshot import Snapshot
@@ -41,7 +41,12 @@ class TerminalSink:
 
 
 class SpoolSink:
-    """Makes rows durable in the spool; while the spool takes nothing, the last hour is held in memory."""
+    """Makes rows durable in the spool; while the spool takes nothing, the last hour is held in memory.
+
+    Attributes:
+        dropped: symbol to the number of rows that fell out of memory, and are lost.
+        trouble: why the spool takes nothing, None while it does.
+    """
 
     def __init__(
         self, spool: Spool, thread: Executor, backend: str, depth_tables: Mapping[str, str], collector: str
@@ -55,6 +60,7 @@ class SpoolSink:
             depth_tables: symbol to table.
             collector: id of this run.
         """
+        self.trouble: Trouble | None = None
         self._spool = spool
         self._thread = thread
         self._backend = backend
@@ -65,8 +71,13 @@ class SpoolSink:
         self._spilled: dict[str, Report] = {}  # by symbol: what fell out of memory
         self._captured: dict[str, int] = {}
         self._room = _HELD_SECONDS * len(depth_tables)
-        self._dropped = 0
+        self.dropped: Counter[str] = Counter()
         self._said = float("-inf")
+
+    @property
+    def held(self) -> int:
+        """Rows in memory that the spool has not taken yet."""
+        return len(self._held)
 
     async def put(self, rows: Sequence[Snapshot], incidents: Sequence[tuple[str, Incident]]) -> None:
         """See `Sink.put`."""
@@ -94,8 +105,10 @@ class SpoolSink:
                 self._thread, self._spool.append, self._backend, batch, dict(self._captured)
             )
         except DepthError as error:
+            self.trouble = Trouble(int(time.time()) if self.trouble is None else self.trouble.since, error)
             self._hold(error)
             return
+        self.trouble = None
         for _ in rows:
             self._held.popleft()
         self._reports.clear()
@@ -110,8 +123,8 @@ class SpoolSink:
         symbols = {table: symbol for symbol, table in self._tables.items()}
         while len(self._held) > self._room:
             table, record = self._held.popleft()
-            self._dropped += 1
             epoch, symbol = rowkey.decode(record.key)[0], symbols[table]
+            self.dropped[symbol] += 1
             begun = self._spilled.get(symbol, Report(epoch, epoch, "spool full", self._collector))
             self._spilled[symbol] = replace(begun, end=epoch + 1)
         for symbol, report in self._spilled.items():
@@ -119,4 +132,5 @@ class SpoolSink:
         now = time.monotonic()
         if now - self._said >= _SAY_EVERY:
             self._said = now
-            logger.error("%d rows are held in memory, %d were dropped: %s", len(self._held), self._dropped, error)
+            dropped = self.dropped.total()
+            logger.error("%d rows are held in memory, %d were dropped: %s", len(self._held), dropped, error)

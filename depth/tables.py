@@ -21,6 +21,8 @@ GAP_COLUMNS = (
     "growing_alert_at",
     "resolved_at",
     "resolved_alert_at",
+    "lost_at",
+    "first_start",
 )
 HOURLY_COLUMNS = ("summary", "count", "covered", "coverage")
 META_KEY = "_meta"

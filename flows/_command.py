@@ -1,31 +1,24 @@
-"""What every flow file needs to be a command: options, one-line errors, exit codes, with or without Prefect."""
+"""What every flow file needs to be a command: with or without Prefect."""
 
 import asyncio
 import logging
-import os
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 from prefect import State
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
-from pydantic import BaseModel, ValidationError
-from pydantic_settings import CliApp, SettingsError
-from pythonjsonlogger.json import JsonFormatter
 
 import settings
-from depth.errors import DepthError, UsageError
+from depth import command
+from depth.command import Options
 
 logger = logging.getLogger("depth.command")
 
-INTERRUPTED = 130
 _API_SECONDS = 5.0
-
-Options = TypeVar("Options", bound=BaseModel)
 
 
 def run(
@@ -45,21 +38,16 @@ def run(
     Returns:
         0 well, 1 failed, 2 bad usage, 130 after Ctrl-C and a clean stop.
     """
-    try:
-        options = _parse(model, arguments)
+
+    def run() -> int:
+        options = command.parse(model, arguments)
         env = settings.load()
-        _log_to_stderr(env)
+        command.log_to_stderr(env.log_level, env.log_format)
         if not getattr(options, "dry_run", False) and _prefect_answers():
             return asyncio.run(_finish(orchestrated(options)))
         return asyncio.run(_await(directly(options)))
-    except DepthError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2 if isinstance(error, UsageError) else 1
-    except BrokenPipeError:  # ``… | head``: the reader has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the exit
-        return 0
-    except KeyboardInterrupt:  # before the run had its own handlers
-        return INTERRUPTED
+
+    return command.answer(run)
 
 
 @contextmanager
@@ -83,33 +71,6 @@ def is_overtaken(period: int) -> bool:
     """
     scheduled = flow_run.scheduled_start_time
     return scheduled is not None and time.time() - scheduled.timestamp() > period
-
-
-def _parse(model: type[Options], arguments: list[str] | None) -> Options:
-    try:
-        return CliApp.run(
-            model,
-            cli_args=arguments,
-            cli_cmd_method_name="none",
-            cli_exit_on_error=False,
-        )
-    except ValidationError as error:
-        raise UsageError(settings.describe(error, lambda name: "--" + name.replace("_", "-"))) from None
-    except SettingsError as error:
-        raise UsageError(" ".join(str(error).split())) from None
-
-
-def _log_to_stderr(env: settings.Settings) -> None:
-    """Standard output belongs to the data; as text for a person, or as JSON as Cloud Logging reads it."""
-    handler = logging.StreamHandler(sys.stderr)
-    fields = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    handler.setFormatter(
-        JsonFormatter(fields, rename_fields={"asctime": "time", "levelname": "severity", "name": "logger"})
-        if env.log_format == "json"
-        else logging.Formatter(fields)
-    )
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)  # instead of Prefect's, for our records
-    logging.getLogger("depth").setLevel(env.log_level)
 
 
 def _prefect_answers() -> bool:

@@ -4,92 +4,52 @@ Requires: the exchange (BINANCE_REST_URL, BINANCE_WS_URL), a writable spool (SPO
 """
 
 import logging
-import signal
-import socket
 import sys
 
 from prefect import State, flow
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
-from pydantic import BaseModel, ConfigDict, Field
 
 import settings
-from depth.epochs import Grid
-from depth.errors import TerminalError
-from depth.running import Plan, run, stop_on_signals
-from flows import _command
-from flows._options import Backend, Symbols, store_options
+from depth.errors import CaptureStalled, TerminalError
+from depth.options import CollectOptions
+from depth.running import run, run_directly, stop_on_signals
+from flows import _command, _hooks
+from flows._wanted import stays
+from tasks.alerts import send_alert
 from tasks.artifacts import report_run
 from tasks.store import store_snapshots
 
 logger = logging.getLogger("depth.collect")
 
-
-class CollectOptions(BaseModel):
-    """Options of `collect`, of its form in the UI and of its command line alike."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    symbols: Symbols = Field(default=["BTC/USDT"], min_length=1, description="markets to collect, BASE/QUOTE")
-    step: float = Field(0.00002, gt=0, le=1, description="width of a bucket in log price (0.00002 is 0.002 %)")
-    steps: int = Field(40, ge=1, le=10_000, description="buckets on each side")
-    interval: int = Field(1, ge=1, le=86_400, description="seconds between stored epochs")
-    duration: int = Field(0, ge=0, description="seconds to run, 0 for ever")
-    backend: Backend | None = Field(None, description="where rows are stored; DB_BACKEND where not given")
-    table_suffix: str = Field(
-        "", pattern="^[-_.a-zA-Z0-9]*$", description="starts other tables, for another step, steps or interval"
-    )
-    relay: bool = Field(default=False, description="after duration, go on until later collectors have taken over")
-    replicas: int = Field(1, ge=1, le=2, description="with relay: how many later collectors must be live")
-    dry_run: bool = Field(default=False, description="print one line a second; no store, no spool, no Prefect")
+_FLUSH_SECONDS = 10.0  # under Prefect, where an upload is a task run
 
 
-def _plan(options: CollectOptions, *, orchestrated: bool, scheduled: int | None = None) -> Plan:
-    env = settings.load()
-    return Plan(
-        symbols=tuple(options.symbols),
-        grid=Grid(options.step, options.steps, options.interval),
-        rest_url=env.binance_rest_url,
-        ws_url=env.binance_ws_url,
-        connections=env.connections,
-        store=store_options(env, options.backend),
-        spool_path=env.spool_path,
-        spool_limit_bytes=env.spool_max_mb * 2**20,
-        flush_seconds=env.flush_seconds or (10.0 if orchestrated else 1.0),
-        duration=options.duration,
-        table_suffix=options.table_suffix,
-        dry_run=options.dry_run,
-        relay=options.relay,
-        replicas=options.replicas,
-        group=env.collector_group or socket.gethostname(),
-        scheduled=scheduled,
-    )
-
-
-@flow(name="collect", persist_result=False)
+@flow(
+    name="collect",
+    persist_result=False,
+    on_crashed=[_hooks.ask_again, _hooks.tell],
+    on_failure=[_hooks.ask_again, _hooks.tell],
+)
 async def collect(options: CollectOptions) -> State[int]:
     """Collect until the duration is over, or until SIGTERM."""
     with _command.library_logs(), stop_on_signals() as stop:
         try:
+            if options.relay and not (answer := await stays(options)).wanted:
+                return Completed(name="Skipped", message=f"late, skipped: {answer.why}", data=0)
             scheduled = int(flow_run.scheduled_start_time.timestamp())
-            outcome = await run(_plan(options, orchestrated=True, scheduled=scheduled), stop.event, store_snapshots)
-        except TerminalError as error:
+            plan = settings.load().plan(options, flush_seconds=_FLUSH_SECONDS, scheduled=scheduled)
+            outcome = await run(plan, stop.event, store_snapshots, send_alert)
+        except (CaptureStalled, TerminalError) as error:
             logger.error("%s", error)  # noqa: TRY400  # its one line says all
             return Failed(message=str(error), data=error)
         logger.info("%s", outcome.line())
         await report_run(outcome)
-    return Completed(message=outcome.line(), data=_exit_code(stop.ended_by))
+    return Completed(message=outcome.line(), data=stop.exit_code)
 
 
 async def _directly(options: CollectOptions) -> int:
-    with stop_on_signals() as stop:
-        outcome = await run(_plan(options, orchestrated=False), stop.event)
-    sys.stderr.write(f"{outcome.line()}\n")
-    return _exit_code(stop.ended_by)
-
-
-def _exit_code(ended_by: signal.Signals | None) -> int:
-    return _command.INTERRUPTED if ended_by is signal.SIGINT else 0
+    return await run_directly(settings.load().plan(options))
 
 
 def main(arguments: list[str] | None = None) -> int:

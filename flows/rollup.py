@@ -18,10 +18,10 @@ from rich.table import Table
 import settings
 from depth import catalog, times
 from depth.errors import DepthError, UsageError
+from depth.options import Backend, Symbols, Time
 from depth.rollup import RolledHour, Rollup, Span, hours
 from depth.storage.open import open_store
-from flows import _command
-from flows._options import Backend, Symbols, Time, store_options
+from flows import _command, _hooks
 from tasks.artifacts import report_hours
 from tasks.summaries import roll_up_hours
 
@@ -80,7 +80,7 @@ async def _roll_up(options: RollupOptions, each: Callable[[Rollup], Awaitable[in
 
     env = settings.load()
     span = _span(options, time.time(), env.retention_days)
-    store = open_store(store_options(env, options.backend))
+    store = open_store(env.store(options.backend))
     failed: DepthError | None = None
     try:
         for table in await catalog.find(store, options.symbols):
@@ -130,7 +130,7 @@ def _said(rolled: list[RolledHour]) -> str:
     return f"{len(rolled)} hours, {sum(hour.made for hour in rolled)} of them made"
 
 
-@flow(name="rollup", persist_result=False)
+@flow(name="rollup", persist_result=False, on_crashed=[_hooks.tell], on_failure=[_hooks.tell])
 async def rollup(options: RollupOptions) -> State[int]:
     """Bring the hourly summaries up to date."""
     with _command.library_logs():

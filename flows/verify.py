@@ -17,13 +17,17 @@ from rich.table import Table
 
 import settings
 from depth import catalog, continuity, times
+from depth.alerts.delivery import Delivery, Dispatcher, Notify
+from depth.alerts.open import Boards, open_channels
+from depth.announce import announce
 from depth.catalog import DepthTable
 from depth.continuity import Check, Continuity
 from depth.errors import DepthError, UsageError
+from depth.options import Backend, Symbols, Time
 from depth.storage.base import Store
 from depth.storage.open import open_store
-from flows import _command
-from flows._options import Backend, Symbols, Time, store_options
+from flows import _command, _hooks
+from tasks.alerts import send_alert
 from tasks.artifacts import report_coverage, report_gaps
 from tasks.continuity import verify_table
 
@@ -83,16 +87,18 @@ def _check(options: VerifyOptions, now: int, retention_days: int | None) -> Chec
 
 
 async def _verify(
-    options: VerifyOptions, each: Callable[[Store, DepthTable, Check], Awaitable[Continuity]]
+    options: VerifyOptions, each: Callable[[Store, DepthTable, Check], Awaitable[Continuity]], notify: Notify
 ) -> list[Continuity]:
-    """Check all tables; one that fails does not hold up the others.
+    """Check all tables and tell people what is due; one that fails does not hold up the others.
 
     Raises:
         DepthError: what the last table that failed said.
     """
     env = settings.load()
     check = _check(options, int(time.time()), env.retention_days)
-    store = open_store(store_options(env, options.backend))
+    alerts = env.alerts(options.backend)
+    boards = Boards(alerts, Dispatcher(open_channels(alerts), notify))
+    store = open_store(env.store(options.backend))
     found: list[Continuity] = []
     failed: DepthError | None = None
     try:
@@ -102,13 +108,17 @@ async def _verify(
                 if options.json_lines:
                     sys.stdout.write(json.dumps(found[-1].summary(), separators=(",", ":")) + "\n")
                     sys.stdout.flush()
-                if options.expire and check.horizon:
-                    deleted = await continuity.expire(store, table, check.horizon)
+                if options.expire:
+                    deleted = await continuity.expire(store, table, check)
+                    await boards.of_table(store, table.name, table.symbol).expire(check.horizon)
                     logger.info("%s: %d rows older than RETENTION_DAYS were deleted", table.name, deleted)
             except DepthError as error:
                 if failed is not None:
                     logger.error("%s", failed)  # noqa: TRY400  # its one line says all
                 failed = error
+        for checked in found if boards.dispatcher else ():
+            board = boards.of_table(store, checked.table.name, checked.table.symbol)
+            await announce(board, store, checked, int(time.time()), present=options.end is None)
     finally:
         await store.close()
     if found and not options.json_lines:
@@ -121,14 +131,15 @@ async def _verify(
 def _print(found: list[Continuity]) -> None:
     """Show a person what was found; 80 columns hold it."""
     table = Table("symbol", "from (UTC)", "to (UTC)", box=None, pad_edge=False)
-    for heading in ("missing", "coverage"):
-        table.add_column(heading, justify="right")
-    table.add_column("cause")
+    table.add_column("missing", justify="right")
+    table.add_column("coverage, cause")
     for each in found:
         share = "-" if each.coverage.share is None else f"{each.coverage.share:.3%}"
         table.add_row(each.table.symbol, *_times(*each.window), str(each.coverage.missing), share)
         for start, end, cause in each.gaps:
-            table.add_row("  gap", *_times(start, end), str((end - start) // each.table.grid.interval), "", cause)
+            table.add_row("  gap", *_times(start, end), str((end - start) // each.table.grid.interval), cause)
+        if each.pending:
+            table.add_row("  pending", "", "", str(each.pending), "not stored yet")
     Console().print(table)
 
 
@@ -140,23 +151,25 @@ def _said(found: list[Continuity]) -> str:
     count = sum(len(each.gaps) for each in found)
     missing = sum(each.coverage.missing for each in found)
     expected = sum(each.coverage.expected for each in found)
+    waiting = sum(each.pending for each in found)
+    pending = f", {waiting} pending" if waiting else ""
     if not count:
-        return f"no gap in {expected} epochs"
-    return f"{count} gap{'s' * (count > 1)}, {missing} of {expected} epochs missing"
+        return f"no gap in {expected} epochs{pending}"
+    return f"{count} gap{'s' * (count > 1)}, {missing} of {expected} epochs missing{pending}"
 
 
 def _exit_code(found: list[Continuity]) -> int:
     return GAPS_FOUND if any(each.gaps for each in found) else 0
 
 
-@flow(name="verify", persist_result=False)
+@flow(name="verify", persist_result=False, on_crashed=[_hooks.tell], on_failure=[_hooks.tell])
 async def verify(options: VerifyOptions) -> State[int]:
     """Check what is stored, and leave what is open where everybody sees it."""
     with _command.library_logs():
         if options.period is not None and _command.is_overtaken(options.period):
             return Completed(name="Skipped", message="late, skipped: a newer run does its work", data=0)
         try:
-            found = await _verify(options, verify_table)
+            found = await _verify(options, verify_table, send_alert)
         except DepthError as error:
             return Failed(message=str(error), data=error)
         await report_gaps(found)
@@ -166,7 +179,7 @@ async def verify(options: VerifyOptions) -> State[int]:
 
 
 async def _directly(options: VerifyOptions) -> int:
-    found = await _verify(options, continuity.verify)
+    found = await _verify(options, continuity.verify, Delivery.send)
     sys.stderr.write(f"{_said(found)}\n")
     return _exit_code(found)
 

@@ -1,21 +1,34 @@
 """What runs leave in the Prefect UI."""
 
+import asyncio
+import logging
 import math
 from collections.abc import Sequence
 
+import httpx
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 
 from depth import times
 from depth.continuity import Continuity
+from depth.ledger import Entry
 from depth.outcome import Outcome
 from depth.summary import Summary
 
+logger = logging.getLogger("depth.artifacts")
+
 _GAPS_SHOWN = 500
+_REPORT_SECONDS = 10.0
 
 
 async def report_run(outcome: Outcome) -> None:
-    """Leave the report of a collector run: rows, coverage, gaps by cause, anchors, latency."""
-    await acreate_markdown_artifact(outcome.markdown(), key="collector-run", description="What this run collected")
+    """Leave the report of a collector run: rows, coverage, gaps by cause, anchors, latency; within 10 s or never."""
+    try:
+        async with asyncio.timeout(_REPORT_SECONDS):
+            await acreate_markdown_artifact(
+                outcome.markdown(), key="collector-run", description="What this run collected"
+            )
+    except (TimeoutError, httpx.HTTPError) as error:  # the rows are what matters, and they are stored
+        logger.warning("no report is left: Prefect does not answer (%s)", str(error) or "not in time")
 
 
 async def report_hours(made: Sequence[Summary]) -> None:
@@ -39,7 +52,7 @@ async def report_hours(made: Sequence[Summary]) -> None:
 
 
 async def report_gaps(found: Sequence[Continuity]) -> None:
-    """Leave every gap that is open, the newest first."""
+    """Leave every gap that may still be filled, the newest first; the lost ones are in the ledger."""
     rows = [
         {
             "symbol": each.table.symbol,
@@ -50,7 +63,7 @@ async def report_gaps(found: Sequence[Continuity]) -> None:
             "detected": times.show(entry.detected_at),
         }
         for each in found
-        for entry in reversed(each.open)
+        for entry in reversed(_fillable(each))
     ]
     said = f"{len(rows)} open gaps" + (f", the first {_GAPS_SHOWN}" if len(rows) > _GAPS_SHOWN else "")
     await acreate_table_artifact(rows[:_GAPS_SHOWN], key="open-gaps", description=said)
@@ -62,9 +75,13 @@ async def report_coverage(found: Sequence[Continuity]) -> None:
     lines = [f"| symbol | {' | '.join(names)} | open gaps |", "|---" * (len(names) + 2) + "|"]
     for each in found:
         shares = " | ".join("-" if part.share is None else f"{part.share:.4%}" for part in each.recent.values())
-        lines.append(f"| {each.table.symbol} | {shares} | {len(each.open)} |")
+        lines.append(f"| {each.table.symbol} | {shares} | {len(_fillable(each))} |")
     charts = [chart for each in found for chart in _chart(each)]
     await acreate_markdown_artifact("\n".join([*lines, *charts]), key="coverage", description="Share of seconds stored")
+
+
+def _fillable(found: Continuity) -> list[Entry]:
+    return [entry for entry in found.open if entry.lost_at is None]
 
 
 def _chart(found: Continuity) -> list[str]:

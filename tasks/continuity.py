@@ -1,31 +1,16 @@
 """The check of one table as a Prefect task, and what it tells the world."""
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
-from prefect.tasks import exponential_backoff
 
 from depth import continuity
 from depth.catalog import DepthTable
 from depth.continuity import Check, Continuity
 from depth.ledger import Entry
 from depth.storage.base import Store
-from tasks.store import is_transient
-
-_RETRIES = 3
+from tasks._retried import retried
 
 
-@task(
-    name="verify-table",
-    task_run_name="verify {table.name}",
-    retries=_RETRIES,
-    retry_delay_seconds=exponential_backoff(backoff_factor=1),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=is_transient,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    log_prints=False,
-)
+@retried("verify-table", "verify {table.name}")
 async def verify_table(store: Store, table: DepthTable, check: Check) -> Continuity:
     """Check one table; emit `depth.gap.opened` and `depth.gap.resolved` for what the ledger did not know.
 

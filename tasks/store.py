@@ -1,32 +1,10 @@
 """The upload as a Prefect task."""
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.tasks import Task, exponential_backoff
-
-from depth.errors import TransientError
 from depth.shipping import Shipment
-
-_RETRIES = 3
-
-
-async def is_transient(_task: "Task[..., object]", _run: TaskRun, state: State[object]) -> bool:
-    """Say whether a failed task is worth a retry."""
-    return isinstance(await state.aresult(raise_on_failure=False), TransientError)
+from tasks._retried import retried
 
 
-@task(
-    name="store-snapshots",
-    task_run_name="store {shipment}",
-    retries=_RETRIES,
-    retry_delay_seconds=exponential_backoff(backoff_factor=1),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=is_transient,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    log_prints=False,
-)
+@retried("store-snapshots", "store {shipment}")
 async def store_snapshots(shipment: Shipment) -> int:
     """Upload one shipment; a retry sends only what is left of it.
 

@@ -35,12 +35,13 @@ class Ended:
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
     """Give an environment in which everything is kept in one folder and nothing of the caller's is seen."""
-    ours = ("BINANCE_", "BIGTABLE_", "PREFECT_", "SQLITE_", "SPOOL_", "DB_")
+    ours = ("ALERT_", "BINANCE_", "BIGTABLE_", "DB_", "HEARTBEAT_", "METRICS_", "PREFECT_", "SPOOL_", "SQLITE_")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     places = {
         "SQLITE_PATH": str(folder / "depth.db"),
         "SPOOL_PATH": str(folder / "spool.db"),
         "PREFECT_HOME": str(folder / "prefect"),
+        "METRICS_PORT": "0",
     }
     return clean | places | settings
 
@@ -49,9 +50,17 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 def running(
     flow: str, arguments: Sequence[str], folder: Path, settings: Mapping[str, str]
 ) -> Iterator["subprocess.Popen[str]"]:
-    """Run ``python flows/<flow>.py …`` beside the test; it has ended when the block is left."""
+    """Run a command beside the test; it has ended when the block is left.
+
+    Args:
+        flow: ``collect`` for ``python flows/collect.py``, ``-m depth`` for ``python -m depth``.
+        arguments: what follows.
+        folder: where it is typed and where its files are.
+        settings: further environment.
+    """
+    program = flow.split() if flow.startswith("-m") else [str(ROOT / "flows" / f"{flow}.py")]
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "flows" / f"{flow}.py"), *arguments],
+        [sys.executable, *program, *arguments],
         cwd=folder,
         env=environment(folder, **settings),
         stdout=subprocess.PIPE,

@@ -61,6 +61,12 @@ class MemoryStore:
         await self.write(table, [record])
         return True
 
+    async def swap(self, table: str, key: str, column: str, old: str | None, new: str) -> bool:
+        if self._table(table).get(key, {}).get(column) != old:
+            return False
+        await self.write(table, [Record(key, {column: new})])
+        return True
+
     async def close(self) -> None:
         """Nothing is held."""
 

@@ -1,7 +1,7 @@
 """A store that can be away, refuse, or hang, as a whole or for one table."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from depth.errors import StoreRefused, StoreUnavailable
 from depth.record import Record
@@ -13,7 +13,7 @@ class MoodyStore(MemoryStore):
     """A store in memory that does as it is told.
 
     Attributes:
-        moods: table, or ``*`` for all, to ``away``, ``refuses``, ``hangs`` or ``breaks``.
+        moods: table, or ``*`` for all, or ``scan`` for reading, to ``away``, ``refuses``, ``hangs`` or ``breaks``.
         calls: every write in order: table and the keys of its rows, whether or not it succeeded.
         fails: indexes of the rows that the next write does not take.
         before_write: called with the rows before each write.
@@ -49,6 +49,14 @@ class MoodyStore(MemoryStore):
             return False
         await super().write(table, [record])
         return True
+
+    async def scan(
+        self, table: str, start: str, end: str, columns: Sequence[str] | None = None, limit: int | None = None
+    ) -> AsyncIterator[Record]:
+        if "scan" in self.moods:
+            await self._be_moody("scan")
+        async for record in super().scan(table, start, end, columns, limit):
+            yield record
 
     async def _be_moody(self, table: str) -> None:
         match self.moods.get(table, self.moods.get("*")):

@@ -11,9 +11,10 @@ import pytest
 
 from depth.anchoring import Schedule
 from depth.capture import Incident
-from depth.collector import Collector
+from depth.collector import Collector, Progress
 from depth.epochs import Grid
 from depth.errors import AccessRefused, UnknownSymbol
+from depth.exchange.base import Market
 from depth.exchange.binance import Binance
 from depth.exchange.simulated import Options, SyntheticSource
 from depth.snapshot import Snapshot
@@ -326,6 +327,21 @@ async def test_a_run_can_be_stopped_before_the_exchange_has_answered() -> None:
     outcome = await asyncio.wait_for(running, 1)
     await client.close()
     assert outcome.line().startswith("nothing was captured")
+
+
+async def test_a_symbol_s_progress_tells_of_its_audits() -> None:
+    """How many agreed, and the newest rows that one did not confirm; of a symbol that is not loaded nothing."""
+    client = Binance("http://127.0.0.1:9", "ws://127.0.0.1:9")
+    collector = Collector(client, Grid(), "test", Rows())
+    assert collector.progress("BTC/USDT") == Progress()
+    collector._prepare([Market("BTC/USDT", "BTCUSDT", "USDT")])
+    capture = collector._captures["BTCUSDT"]
+    capture.counts.audits_agreed = 3
+    newest = Incident(30, 40, "suspect")
+    capture.incidents += [Incident(10, 20, "suspect"), newest, Incident(50, 60, "silent")]
+    await collector._drain()
+    assert collector.progress("BTC/USDT") == Progress(audits_agreed=3, suspect=newest)
+    await client.close()
 
 
 async def test_a_cancelled_run_leaves_no_task_behind() -> None:

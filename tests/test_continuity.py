@@ -3,70 +3,24 @@
 import asyncio
 import time
 import tracemalloc
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
-from itertools import pairwise
-from random import Random
+from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from depth import continuity, gaps, rowkey, tables
+from depth import continuity, incidents, rowkey, tables
 from depth.catalog import DepthTable
 from depth.continuity import Check
 from depth.epochs import Grid
 from depth.errors import StoreRefused
-from depth.gaps import Interval
 from depth.incidents import Report
 from depth.ledger import Entry
 from depth.record import Record
 from depth.storage.base import Store
 from depth.storage.sqlite import SqliteStore
-from tests.memory import MemoryStore
+from tests.checks import BTC, END, HOLES, HOUR, NOW, SYMBOL, begin, check, entries, keys, put, spans, told
 
 Opener = Callable[[], Awaitable[Store]]
-
-SYMBOL = "BTC/USDT"
-BTC = DepthTable("binance_btc_depth", SYMBOL, Grid())
-HOUR = 1_768_053_600
-END = HOUR + 3600
-NOW = END + 30
-HOLES = [Interval(HOUR + 7, HOUR + 57), Interval(HOUR + 1000, HOUR + 1001), Interval(HOUR + 3500, HOUR + 3549)]
-
-
-def check(start: int = HOUR, end: int = END, now: int = NOW, **options: int | None) -> Check:
-    return Check(start, end, now, **options)  # type: ignore[arg-type]
-
-
-def keys(*spans: tuple[int, int], interval: int = 1) -> list[str]:
-    return [rowkey.encode(epoch, SYMBOL) for start, end in spans for epoch in range(start, end, interval)]
-
-
-async def begin(store: Store, *spans: tuple[int, int], table: DepthTable = BTC) -> None:
-    await store.ensure_table(table.name, tables.DEPTH_COLUMNS)
-    await put(store, *spans, table=table)
-
-
-async def put(store: Store, *spans: tuple[int, int], table: DepthTable = BTC) -> None:
-    rows = [Record(key, {"price": "1"}) for key in keys(*spans, interval=table.grid.interval)]
-    await store.write(table.name, rows)
-
-
-async def told(store: Store, *reports: Report) -> None:
-    await store.ensure_table(tables.collectors_table(BTC.name), tables.COLLECTOR_COLUMNS)
-    await store.write(tables.collectors_table(BTC.name), [report.record(SYMBOL) for report in reports])
-
-
-async def entries(store: Store) -> list[Entry]:
-    """Read the ledger, oldest first."""
-    found = store.scan(tables.gaps_table(BTC.name), *rowkey.bounds(0, 9_999_999_999))
-    return [Entry.parse(record) async for record in found][::-1]
-
-
-def spans(found: Iterable[Entry], *, is_open: bool = True) -> list[tuple[int, int]]:
-    return [entry.span for entry in found if entry.open is is_open]
 
 
 async def test_a_whole_hour_has_no_gap(store: Store) -> None:
@@ -109,6 +63,27 @@ async def test_a_hundred_epochs_in_three_holes_are_found_exactly_and_resolved_on
     after = await continuity.verify(store, BTC, check(now=NOW + 900))
     assert after.resolved == []
     assert {entry.resolved_at for entry in await entries(store)} == {NOW + 600}
+
+
+async def test_messages_are_due_until_they_are_marked(store: Store) -> None:
+    """Opened with the second check, resolved when the rows have come; marked in the ledger, once."""
+    await begin(store, (HOUR, HOUR + 10), (HOUR + 20, END))
+    assert (await continuity.verify(store, BTC, check())).due == []
+    for now in (NOW + 100, NOW + 200):
+        [opened] = (await continuity.verify(store, BTC, check(now=now))).due
+        assert (opened.event, opened.start, opened.end) == ("opened", HOUR + 10, HOUR + 20)
+    await put(store, (HOUR + 10, HOUR + 15))
+    await continuity.verify(store, BTC, check(now=NOW + 300))
+    for later in (301, 350):
+        await continuity.mark(store, BTC, opened, NOW + later)
+    assert [each.opened_alert_at for each in await entries(store)] == [NOW + 301] * 2
+    assert (await continuity.verify(store, BTC, check(now=NOW + 400))).due == []
+    await put(store, (HOUR + 15, HOUR + 20))
+    [resolved] = (await continuity.verify(store, BTC, check(now=NOW + 500))).due
+    assert (resolved.event, resolved.missing) == ("resolved", 10)
+    assert resolved.key(BTC.name).rpartition("/")[0] == opened.key(BTC.name).rpartition("/")[0]
+    await continuity.mark(store, BTC, resolved, NOW + 501)
+    assert (await continuity.verify(store, BTC, check(now=NOW + 550))).due == []
 
 
 async def test_twice_at_the_same_time_is_once(open_store: Opener) -> None:
@@ -173,13 +148,14 @@ async def test_what_is_younger_than_the_grace_is_not_missing(store: Store) -> No
 
 
 async def test_a_schedule_expects_nothing_before_the_first_epoch_ever_stored(store: Store) -> None:
-    """By hand it is expected from the start that was named."""
+    """By hand it is expected from the start that was named; what was before the first row is told, not kept."""
     await begin(store, (HOUR + 600, END))
     found = await continuity.verify(store, BTC, check())
     assert (found.window, found.gaps) == ((HOUR + 600, END), [])
     by_hand = await continuity.verify(store, BTC, check(by_hand=True))
     assert by_hand.gaps == [(HOUR, HOUR + 600, "unknown")]
-    assert spans(await entries(store)) == [(HOUR, HOUR + 600)]
+    assert await entries(store) == []
+    assert (await continuity.verify(store, BTC, check())).window == (HOUR + 600, END)
 
 
 async def test_an_empty_table_owes_nothing_to_a_schedule(store: Store) -> None:
@@ -238,17 +214,6 @@ async def test_causes_are_what_collectors_reported(store: Store) -> None:
     ]
 
 
-async def test_where_presence_is_noted_nobody_there_is_a_cause(store: Store) -> None:
-    """Without presence rows the honest word is unknown."""
-    await begin(store, (HOUR, HOUR + 100), (HOUR + 200, END))
-    found = await continuity.verify(store, BTC, check(), [Interval(HOUR, HOUR + 150), Interval(HOUR + 190, END)])
-    assert found.gaps == [
-        (HOUR + 100, HOUR + 150, "unknown"),
-        (HOUR + 150, HOUR + 190, "no collector"),
-        (HOUR + 190, HOUR + 200, "unknown"),
-    ]
-
-
 async def test_keys_of_other_programs_are_no_rows(store: Store) -> None:
     """Another market, off the grid, not a key at all; also where only the newest key is asked for."""
     table = DepthTable("binance_btc_depth_5s", SYMBOL, Grid(interval=5))
@@ -297,127 +262,20 @@ async def test_what_is_too_old_is_deleted_with_all_that_is_known_of_it(store: St
     across = Report(HOUR + 30, HOUR + 60, "disconnect", "a")
     await told(store, Report(HOUR + 10, HOUR + 20, "silent", "a"), across)
     await continuity.verify(store, BTC, check())
-    assert await continuity.expire(store, BTC, HOUR + 50) == 20
+    assert await continuity.expire(store, BTC, check(kept_seconds=NOW - HOUR - 50)) == 20
     assert [key async for key in store.keys(BTC.name, *rowkey.bounds(0, HOUR + 60))] == []
     assert spans(await entries(store)) == [(HOUR + 30, HOUR + 60)]
-    left = store.scan(tables.collectors_table(BTC.name), "", "~")
+    left = store.scan(tables.collectors_table(BTC.name), *incidents.bounds(0, END))
     assert [Report.parse(record) async for record in left] == [across]
 
 
-HORIZON = 60
-
-
-@dataclass
-class World:
-    """A model of table and ledger, epoch by epoch; what `verify` must agree with."""
-
-    stored: set[int] = field(default_factory=set)
-    open: dict[int, int] = field(default_factory=dict)  # epoch to detected_at
-    resolved: dict[int, tuple[int, int]] = field(default_factory=dict)  # epoch to detected_at, resolved_at
-
-    def check(self, start: int, end: int, now: int) -> None:
-        """Look at a window and at what is open, and from there back."""
-        began = min([*self.stored, *self.open, *self.resolved], default=HORIZON)
-        touched = set(range(max(start, began), end)) | set(self.open)
-        absent = gaps.subtract([Interval(began, HORIZON)], gaps.merge((epoch, epoch + 1) for epoch in self.stored))
-        for epoch in self.stored & set(self.open):
-            self.resolved[epoch] = (self.open.pop(epoch), now)
-        for run in absent:
-            if seen := touched & set(range(*run)):
-                epochs = range(run.start, max(seen) + 1)
-                detected = min((self.open[epoch] for epoch in epochs if epoch in self.open), default=now)
-                for epoch in epochs:
-                    self.open[epoch] = detected
-                    self.resolved.pop(epoch, None)
-
-
-actions = st.lists(
-    st.one_of(
-        st.tuples(st.just("check"), st.integers(0, HORIZON), st.integers(0, HORIZON)),
-        st.tuples(st.just("store"), st.integers(0, HORIZON), st.integers(0, 25)),
-        st.tuples(st.just("lose"), st.integers(0, HORIZON), st.integers(0, 25)),
-    ),
-    max_size=12,
-)
-
-
-async def play(script: list[tuple[str, int, int]]) -> None:
-    store, world = MemoryStore(), World()
-    await begin(store, (5, HORIZON))
-    world.stored = set(range(5, HORIZON))
-    for now, (action, one, other) in enumerate(script, 1000):
-        span = set(range(one, min(one + other, HORIZON)))
-        if action == "store":
-            await put(store, *((epoch, epoch + 1) for epoch in span))
-            world.stored |= span
-        elif action == "lose":
-            await store.delete(BTC.name, keys(*((epoch, epoch + 1) for epoch in span)))
-            world.stored -= span
-        else:
-            start, end = sorted((one, other))
-            await continuity.verify(store, BTC, Check(start, end, now, grace=now - HORIZON))
-            world.check(start, end, now)
-            before = store.writes
-            await continuity.verify(store, BTC, Check(start, end, now + 1, grace=now + 1 - HORIZON))
-            assert store.writes == before
-        await agrees(store, world)
-
-
-async def agrees(store: MemoryStore, world: World) -> None:
-    """The ledger is what the model says, in entries that share no epoch; open ones are as long as can be."""
-    await store.ensure_table(tables.gaps_table(BTC.name), ())
-    found = await entries(store)
-    for one, other in pairwise(found):
-        assert one.end <= other.start
-        assert not (one.open and other.open and one.end == other.start)
-    assert {epoch: entry.detected_at for entry in found if entry.open for epoch in range(*entry.span)} == world.open
-    assert {
-        epoch: (entry.detected_at, entry.resolved_at)
-        for entry in found
-        if not entry.open
-        for epoch in range(*entry.span)
-    } == world.resolved
-
-
-@settings(max_examples=300, deadline=None)
-@given(actions)
-def test_the_ledger_says_of_every_epoch_what_happened_to_it(script: list[tuple[str, int, int]]) -> None:
-    """Rows come, go and come again between checks of any windows; each check made twice changes nothing more."""
-    asyncio.run(play(script))
-
-
-windows = st.lists(st.tuples(st.integers(0, HORIZON), st.integers(0, HORIZON)).map(sorted), max_size=6)
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.sets(st.integers(0, HORIZON - 1)), windows, st.randoms(use_true_random=False))
-def test_any_overlap_and_order_of_windows_gives_the_same_ledger(
-    stored: set[int], parts: list[list[int]], random: Random
-) -> None:
-    """One check of everything, or checks of parts that cover it, in any order."""
-    reports = [Report(3, 20, "disconnect", "a"), Report(10, 40, "silent", "b")]
-
-    async def ledger(*checks: list[int]) -> list[Entry]:
-        store = MemoryStore()
-        await begin(store, *((epoch, epoch + 1) for epoch in stored))
-        await told(store, *reports)
-        await store.ensure_table(tables.gaps_table(BTC.name), ())
-        for start, end in checks:
-            await continuity.verify(store, BTC, Check(start, end, 1000, grace=1000 - HORIZON))
-        return await entries(store)
-
-    halves = [*parts, [0, HORIZON // 2], [HORIZON // 2, HORIZON]]
-    random.shuffle(halves)
-    assert asyncio.run(ledger(*halves)) == asyncio.run(ledger([0, HORIZON]))
-
-
-async def hours(store: Store, count: int) -> tuple[int, float, float, int]:
+async def hours(store: Store, amount: int) -> tuple[int, float, float, int]:
     """Check some hours with a hole in each eighth.
 
     Returns:
         Holes found, seconds of processor and of wall clock, peak bytes.
     """
-    end = HOUR + count * 3600
+    end = HOUR + amount * 3600
     await begin(store)
     for start in range(HOUR, end, 3600):
         await put(store, (start, start + 3600))
@@ -435,9 +293,9 @@ async def hours(store: Store, count: int) -> tuple[int, float, float, int]:
 async def test_a_day_on_sqlite_is_less_than_a_second_of_work(tmp_path_factory: pytest.TempPathFactory) -> None:
     """86,400 keys; and it needs no more memory than eight hours do."""
     figures = []
-    for count in (8, 24):
+    for amount in (8, 24):
         store = SqliteStore(tmp_path_factory.mktemp("hours") / "depth.db")
-        figures.append(await hours(store, count))
+        figures.append(await hours(store, amount))
         await store.close()
     (_, _, _, less), (holes, work, _, peak) = figures
     assert holes == 3

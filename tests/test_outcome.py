@@ -103,3 +103,13 @@ def test_percentiles_are_linear_over_the_last_hour() -> None:
     assert len(latency.seconds) == 3600
     assert latency.quantile(50) == pytest.approx(statistics.median(range(3600)) / 1000)
     assert latency.quantile(99) == pytest.approx(3599 * 0.99 / 1000)
+
+
+def test_latencies_of_the_whole_run_are_counted_beside_those_of_the_last_hour() -> None:
+    """Each row once, by the first bound that is not below it; a clock that is behind counts as the least."""
+    latency = Latency()
+    for seconds in (-0.5, 0.05, 0.051, 1e9):
+        latency.add(seconds)
+    assert [*latency.seconds] == [-0.5, 0.05, 0.051, 1e9]
+    assert (latency.counts[0], latency.counts[1], latency.counts[-1], sum(latency.counts)) == (2, 1, 1, 4)
+    assert latency.total == sum(latency.seconds)

@@ -28,6 +28,14 @@ def test_a_presence_is_read_back_as_it_was_written() -> None:
     assert presence.PREFIX < presence.encode(MINE).key < presence.END
 
 
+def test_a_presence_of_an_older_run_is_read() -> None:
+    """It named neither its spool nor when it began."""
+    text = '{"collector":"old","group":"zone-a","scheduled":1000,"state":"chained","seen_at":1.0,"first_epoch":1003}'
+    found = presence.decode(Record("presence#x", {"value": text}))
+    assert found == Presence("old", "zone-a", 1000, "chained", 1.0, 1003)
+    assert (found.began, found.spool) == (None, "")
+
+
 def test_another_program_s_row_is_malformed() -> None:
     """What cannot be read says so."""
     with pytest.raises(MalformedRow):

@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from depth import rowkey
-from depth.epochs import Grid
-from depth.errors import UnknownSymbol
+from depth import relay, rowkey
+from depth.errors import CaptureStalled, UnknownSymbol
 from depth.exchange.simulated import SyntheticSource
 from depth.outcome import Outcome
-from depth.running import Plan, Upload, run, stop_on_signals, upload_directly
+from depth.plan import Plan
+from depth.presence import Presence
+from depth.running import Upload, run, stop_on_signals, upload_directly
 from depth.shipping import Shipment
-from depth.storage.open import StoreOptions
+from depth.storage.open import open_store
+from tests import plans
 from tests.live import Exchange, until
 
 TABLE = "binance_btc_depth"
@@ -34,18 +36,7 @@ async def exchange() -> AsyncIterator[Exchange]:
 @pytest.fixture
 def plan(exchange: Exchange, tmp_path: Path) -> Plan:
     """BTC/USDT from that exchange into a database of its own."""
-    return Plan(
-        symbols=("BTC/USDT",),
-        grid=Grid(),
-        rest_url=exchange.rest_url,
-        ws_url=exchange.ws_url,
-        connections=2,
-        store=StoreOptions("sqlite", tmp_path / "depth.db"),
-        spool_path=tmp_path / "spool.db",
-        spool_limit_bytes=2**30,
-        flush_seconds=0.2,
-        group="here",
-    )
+    return plans.plan(exchange.rest_url, exchange.ws_url, tmp_path)
 
 
 def read(path: Path, statement: str) -> list[int]:
@@ -108,6 +99,26 @@ async def test_a_run_stores_every_second_and_leaves_the_spool_empty(plan: Plan) 
     assert without_holes(epochs)
     assert outcome.symbols[0].rows == len(epochs)
     assert (outcome.waiting, waiting(plan)) == (0, [])
+
+
+async def presences(plan: Plan) -> list[Presence]:
+    store = open_store(plan.store)
+    try:
+        return await relay.read(store, f"{TABLE}_collectors")
+    finally:
+        await store.close()
+
+
+async def test_a_run_says_last_what_it_leaves_behind(plan: Plan) -> None:
+    """Its presence stays: from when to when it was there, and that nothing waits and nothing more comes."""
+    began = time.time()
+    await run_until(plan, lambda: len(stored(plan)) >= 3)
+    [last] = await presences(plan)
+    assert (last.state, last.oldest_spooled, last.spool_count) == ("stopped", None, 0)
+    assert last.began is not None
+    assert int(began) <= last.began < last.seen_at <= time.time()
+    assert last.last_epoch == last.captured_epoch == stored(plan)[-1]
+    assert last.spool
 
 
 async def test_a_duration_ends_the_run(plan: Plan) -> None:
@@ -191,6 +202,15 @@ async def test_an_unknown_symbol_ends_a_run_before_anything_is_captured(plan: Pl
         await run(replace(plan, symbols=("BTC/USDT", "FOO/USDT")), asyncio.Event())
     assert waiting(plan) == []
     assert list(plan.spool_path.parent.glob("*.lock")) == []
+    assert not plan.store.sqlite_path.exists()  # no table is begun for a market that may be mistyped
+
+
+async def test_a_duration_without_a_row_is_a_failure(plan: Plan, exchange: Exchange) -> None:
+    """Nobody takes an empty run for a good one; no table is begun either."""
+    exchange.faults.rest_status(503, seconds=60)
+    with pytest.raises(CaptureStalled, match="nothing was captured for 1 s"):
+        await run(replace(plan, duration=1), asyncio.Event())
+    assert not plan.store.sqlite_path.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -212,3 +232,39 @@ async def test_outside_the_main_thread_signals_are_left_alone() -> None:
             return stop.event.is_set()
 
     assert await asyncio.to_thread(asyncio.run, begin()) is False
+
+
+async def test_a_run_without_a_stream_gives_itself_up(plan: Plan, exchange: Exchange) -> None:
+    """REST answers, the streams do not come back: the run ends by an error, and its rows are stored."""
+    running = asyncio.create_task(run(replace(plan, stall_seconds=4), asyncio.Event()))
+    await until(lambda: len(stored(plan)) >= 2)
+    exchange.faults.refuse(60)
+    exchange.faults.reset()
+    began = time.monotonic()
+    with pytest.raises(CaptureStalled, match="nothing was captured for 4 s"):
+        await asyncio.wait_for(running, 30)
+    assert time.monotonic() - began >= 3
+    assert without_holes(stored(plan))
+    assert waiting(plan) == []
+
+
+async def test_a_dry_run_gives_itself_up_too(plan: Plan) -> None:
+    """An exchange that cannot be reached at all."""
+    nowhere = replace(plan, dry_run=True, rest_url="http://127.0.0.1:9", ws_url="ws://127.0.0.1:9", stall_seconds=1)
+    with pytest.raises(CaptureStalled):
+        await asyncio.wait_for(run(nowhere, asyncio.Event()), 20)
+
+
+async def test_a_silent_market_ends_no_run(plan: Plan, exchange: Exchange) -> None:
+    """Its sockets answer when they are asked: the silence is the market's, and its seconds are kept."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(run(replace(plan, stall_seconds=7), stop))
+    await until(lambda: len(stored(plan)) >= 2)
+    exchange.faults.halt()
+    await asyncio.sleep(12)
+    exchange.faults.resume()
+    count = len(stored(plan))
+    await until(lambda: len(stored(plan)) >= count + 3)
+    stop.set()
+    await running
+    assert without_holes(stored(plan))

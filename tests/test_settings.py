@@ -1,11 +1,13 @@
 """The environment: what is taken, what is refused in one line, and what counts where nothing is set."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
 import settings
 from depth.errors import UsageError
+from depth.options import CollectOptions
 from settings import PROJECT_ROOT, Settings
 
 
@@ -114,6 +116,39 @@ def test_an_empty_variable_is_none_at_all(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("CONNECTIONS", "")
     env = settings.load()
     assert (env.bigtable_emulator_host, env.connections) == (None, 2)
+
+
+def test_who_is_told_is_a_secret_wherever_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the settings nor what is made of them say an address or a key."""
+    for name in ("ALERT_WEBHOOK_URL", "ALERT_WEBHOOK_SECRET", "ALERT_URLS", "HEARTBEAT_URL"):
+        monkeypatch.setenv(name, f"https://s3cr3t/{name}")
+    env = settings.load()
+    plan = env.plan(CollectOptions())
+    assert "s3cr3t" not in f"{env!r} {env} {env.model_dump()} {env.model_dump_json()} {env.alerts()!r} {plan!r}"
+    assert plan.alerts.webhook_url == "https://s3cr3t/ALERT_WEBHOOK_URL"
+    assert plan.alerts.heartbeat_url == "https://s3cr3t/HEARTBEAT_URL"
+
+
+def test_what_is_wrong_between_two_settings_says_no_third(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Least of all a secret."""
+    monkeypatch.setenv("SPOOL_PATH", "data/depth.db")
+    monkeypatch.setenv("ALERT_WEBHOOK_URL", "https://s3cr3t/")
+    with pytest.raises(UsageError, match=r"^SPOOL_PATH and SQLITE_PATH name the same file") as refused:
+        settings.load()
+    assert "s3cr3t" not in str(refused.value)
+
+
+def test_an_installation_is_told_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the group and the backend; what several machines share in a Bigtable has one name for all of them."""
+    monkeypatch.setenv("COLLECTOR_GROUP", "vm-1")
+    here = settings.load().alerts()
+    assert (here.environment, here.installation) == ("vm-1/sqlite", "vm-1/sqlite")
+    monkeypatch.setenv("BIGTABLE_PROJECT_ID", "p")
+    monkeypatch.setenv("BIGTABLE_INSTANCE_ID", "i")
+    there = settings.load().alerts("bigtable")
+    assert (there.environment, there.installation) == ("vm-1/bigtable", "p/i")
+    monkeypatch.delenv("COLLECTOR_GROUP")
+    assert settings.load().alerts().environment == f"{socket.gethostname()}/sqlite"
 
 
 def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -233,6 +233,27 @@ async def test_trouble_is_said_once_in_a_while(dock: Dock, caplog: pytest.LogCap
     ]
 
 
+async def test_trouble_is_known_since_when_it_began_until_it_is_over(dock: Dock) -> None:
+    """For whoever tells people: the last error since the first, and when rows were last taken."""
+    dock.store.moods["*"] = "away"
+    dock.capture(ONE, 0, 1)
+    shipper = dock.shipper()
+    began = int(time.time())
+    assert (shipper.trouble, shipper.shipped_at) == (None, None)
+    async with shipping(shipper):
+        await until(lambda: shipper.trouble is not None)
+        first = shipper.trouble
+        dock.store.moods["*"] = "refuses"
+        await until(lambda: isinstance(shipper.trouble and shipper.trouble.error, StoreRefused))
+        assert first is not None
+        assert shipper.trouble is not None
+        assert shipper.trouble.since == first.since >= began
+        dock.store.moods.clear()
+        await until(lambda: shipper.trouble is None)
+    assert shipper.shipped_at is not None
+    assert shipper.shipped_at >= first.since
+
+
 async def test_a_store_that_is_away_is_asked_ever_less_often(dock: Dock) -> None:
     """Whatever the flush interval, the second try comes after a second and the third after two more."""
     tried: list[float] = []

@@ -14,6 +14,7 @@ import pytest
 
 from depth import rowkey, snapshot
 from depth.capture import Incident
+from depth.errors import SpoolFull
 from depth.incidents import Report
 from depth.sinks import SpoolSink, TerminalSink
 from depth.snapshot import Snapshot
@@ -123,6 +124,20 @@ async def test_a_full_spool_is_said_and_ends_nothing(full: Place, caplog: pytest
     assert record.message.startswith("1 rows are held in memory, 0 were dropped: spool ")
     assert record.message.endswith("see why the store takes no rows, or raise SPOOL_MAX_MB")
     assert full.spooled() == []
+
+
+async def test_a_full_spool_is_known_since_when_it_is_full_until_it_has_room(full: Place) -> None:
+    """For whoever tells people."""
+    assert full.sink.trouble is None
+    await full.sink.put(rows(0, 1), NOTHING)
+    first = full.sink.trouble
+    await full.sink.put(rows(1, 2), NOTHING)
+    assert first is not None
+    assert full.sink.trouble is not None
+    assert (full.sink.trouble.since, type(full.sink.trouble.error)) == (first.since, SpoolFull)
+    full.spool._limit_bytes = 2**30
+    await full.sink.put(rows(2, 3), NOTHING)
+    assert full.sink.trouble is None
 
 
 async def test_rows_held_in_memory_follow_in_order_when_there_is_room(full: Place) -> None:

@@ -1,153 +1,196 @@
 """`make up` and `make down`: Prefect server, worker and exchange on this machine, without Docker.
 
-up: starts what is not running, deploys, starts one collect run and prints where the UI is.
-down: stops what `up` started, by process id, and nothing else.
+up: starts them, deploys, asks for a collector if one is wanted, and prints where the UI is.
+down: stops what `up` started, flows first, by process id, and nothing else.
 
-EXCHANGE=live collects from Binance instead of the simulated exchange.
+Environment: PORT of the UI (4200, else a free one); EXCHANGE=live collects from Binance instead of the simulated
+exchange; FAST=1 compresses the schedules (deploy/local/deployments.py).
 """
 
-import json
 import os
-import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import httpx
+from dotenv import dotenv_values
 
-ROOT = Path(__file__).resolve().parents[2]
-STATE = ROOT / "data" / "stack"
-PIDS = STATE / "pids.json"
-BIN = Path(sys.executable).parent
-SERVER_PORT = 4200
-EXCHANGE_PORT = 18080
-API = f"http://127.0.0.1:{SERVER_PORT}/api"
-SERVER_SECONDS = 90.0
+from deploy.local import deployments
+from deploy.local.processes import ROOT, Processes
+
+POOL = "depth-pool"
+DEPLOYMENTS = ROOT / "prefect.yaml"
+DATA = ROOT / "data"
+_PREFECT = str(Path(sys.executable).with_name("prefect"))
+_SERVER_PORT = 4200
+_SERVER_SECONDS = 90.0
+_EXCHANGE_PORT = 18080
 
 
-def environment() -> dict[str, str]:
-    """Give the environment of every process of the stack."""
-    ours = {
-        "PREFECT_HOME": str(STATE / "prefect"),
-        "PREFECT_API_URL": API,
-        "PREFECT_UI_API_URL": API,
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    }
-    if os.environ.get("EXCHANGE") != "live":
-        ours |= {
-            "BINANCE_REST_URL": f"http://127.0.0.1:{EXCHANGE_PORT}",
-            "BINANCE_WS_URL": f"ws://127.0.0.1:{EXCHANGE_PORT}",
-            # Made-up rows do not go where real ones are kept.
-            "SQLITE_PATH": str(ROOT / "data" / "simulated.db"),
-            "SPOOL_PATH": str(ROOT / "data" / "simulated-spool.db"),
+class NotUp(Exception):
+    """Something of the stack does not start; the text is one line that says where to look."""
+
+
+class Stack:
+    """A Prefect server with what belongs to it, all of it in one folder."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        """Prepare; nothing is started.
+
+        Args:
+            folder: for its database, logs and process ids; made if it is not there.
+            environment: of every process, beside what the stack itself sets.
+        """
+        self.processes = Processes(folder)
+        self._api = folder / "api"
+        self._environment = dict(environment)
+
+    @property
+    def api(self) -> str:
+        """PREFECT_API_URL of the server, once it has been started."""
+        return self._api.read_text()
+
+    @property
+    def ui(self) -> str:
+        """Address of the UI."""
+        return self.api.removesuffix("/api")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment of everything that talks to the server."""
+        home = str(self.processes.folder / "prefect")
+        return self._environment | {"PREFECT_HOME": home, "PREFECT_API_URL": self.api}
+
+    def start_exchange(self) -> None:
+        """Start a simulated exchange; flows collect from it into files of their own, not where real rows are kept."""
+        port = free_port(_EXCHANGE_PORT)
+        command = [sys.executable, "-m", "depth.exchange.simulated", "--port", str(port)]
+        self.processes.start("exchange", command, self._environment)
+        self._environment |= {
+            "BINANCE_REST_URL": f"http://127.0.0.1:{port}",
+            "BINANCE_WS_URL": f"ws://127.0.0.1:{port}",
+            "SQLITE_PATH": str(self.processes.folder / "simulated.db"),
+            "SPOOL_PATH": str(self.processes.folder / "simulated-spool.db"),
         }
-    return os.environ | ours
 
+    def start_server(self, port: int) -> None:
+        """Start the Prefect server and wait until it answers.
 
-def up() -> int:
-    """Start the stack; give the exit code."""
-    if PIDS.exists():
-        say(f"already up: http://127.0.0.1:{SERVER_PORT}; stop it with `make down`")
-        return 1
-    STATE.mkdir(parents=True, exist_ok=True)
-    pids: dict[str, int] = {}
-    prefect = str(BIN / "prefect")
-    if os.environ.get("EXCHANGE") != "live":
-        start("exchange", [sys.executable, "-m", "depth.exchange.simulated", "--port", str(EXCHANGE_PORT)], pids)
-    start("server", [prefect, "server", "start", "--host", "127.0.0.1", "--port", str(SERVER_PORT)], pids)
-    if not answers(f"{API}/health", SERVER_SECONDS):
-        down()
-        say(f"the Prefect server does not answer: see {STATE / 'server.log'}")
-        return 1
-    call([prefect, "work-pool", "create", "depth-pool", "--type", "process", "--overwrite"])
-    call([prefect, "--no-prompt", "deploy", "--all"])
-    start("worker", [prefect, "worker", "start", "--pool", "depth-pool", "--limit", "6"], pids)
-    call([prefect, "deployment", "run", "collect/collect"])
-    say(f"Prefect UI: http://127.0.0.1:{SERVER_PORT}; logs in {STATE.relative_to(ROOT)}; stop it with `make down`")
-    return 0
-
-
-def down() -> int:
-    """Stop what `up` started, the newest first; give the exit code."""
-    pids: dict[str, int] = json.loads(PIDS.read_text()) if PIDS.exists() else {}
-    if "worker" in pids:
-        # A worker that ends kills its flows at once; asked first, they commit, ship and say what they did.
-        for flow in children(pids["worker"]):
-            stop("flow", flow)
-    for name, pid in reversed(pids.items()):
-        stop(name, pid)
-    PIDS.unlink(missing_ok=True)
-    say("stopped: " + (", ".join(pids) or "nothing was running"))
-    return 0
-
-
-def start(name: str, command: list[str], pids: dict[str, int]) -> None:
-    """Start one process in a group of its own, its output in a log, its id noted at once."""
-    with (STATE / f"{name}.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603  # our own commands
-            command, env=environment(), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
-        )
-    pids[name] = process.pid
-    PIDS.write_text(json.dumps(pids))
-
-
-def stop(name: str, pid: int) -> None:
-    """End one process group: politely, once more (a worker drains at the first signal), then for good."""
-    for number, patience in ((signal.SIGTERM, 8.0), (signal.SIGTERM, 8.0), (signal.SIGKILL, 2.0)):
-        try:
-            os.killpg(pid, number)
-        except ProcessLookupError:
-            return
-        if gone(pid, patience):
-            return
-    say(f"{name} ({pid}) does not end")
-
-
-def children(pid: int) -> list[int]:
-    """Give the processes that a process has started; each leads a group of its own."""
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:
-        return []
-
-
-def gone(pid: int, seconds: float) -> bool:
-    """Wait for a process group to end."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            os.killpg(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def answers(url: str, seconds: float) -> bool:
-    """Wait for a server."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            if httpx.get(url, timeout=1.0).is_success:
-                return True
-        except httpx.HTTPError:
+        Raises:
+            NotUp: it ends, or does not answer within 90 s.
+        """
+        self._api.write_text(f"http://127.0.0.1:{port}/api")
+        command = [_PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        settings = _settings("prefect-server.env") | {"PREFECT_UI_API_URL": self.api}
+        self.processes.start("server", command, self.environment | settings)
+        log = self.processes.folder / "server.log"
+        until = time.monotonic() + _SERVER_SECONDS
+        while not _answers(self.api):
+            if "server" not in self.processes.running():
+                raise NotUp(f"the Prefect server ended at once: see {log}")
+            if time.monotonic() > until:
+                raise NotUp(f"this machine is too slow: no Prefect server within {_SERVER_SECONDS:.0f} s: see {log}")
             time.sleep(0.3)
-    return False
+
+    def deploy(self, file: Path = DEPLOYMENTS, pools: Iterable[str] = (POOL,)) -> None:
+        """Make pools and the deployments of a file.
+
+        Raises:
+            NotUp: Prefect refuses one.
+        """
+        for pool in pools:
+            self.run(_PREFECT, "work-pool", "create", pool, "--type", "process", "--overwrite")
+        self.run(_PREFECT, "--no-prompt", "deploy", "--all", "--prefect-file", str(file))
+
+    def start_worker(self, pool: str = POOL, name: str = "worker") -> None:
+        """Start a worker of a pool; six runs at most at the same time."""
+        command = [_PREFECT, "worker", "start", "--pool", pool, "--limit", "6", "--name", name]
+        self.processes.start(name, command, self.environment | _settings("prefect-worker.env"))
+
+    def run(self, *command: str) -> None:
+        """Run a command of the stack to its end.
+
+        Raises:
+            NotUp: it failed.
+        """
+        try:
+            self.processes.run(command, self.environment)
+        except subprocess.CalledProcessError:
+            said = " ".join(Path(part).name for part in command)
+            raise NotUp(f"`{said}` failed: see {self.processes.folder / 'commands.log'}") from None
+
+    def down(self, *workers: str) -> list[str]:
+        """Stop all of it; give the names of what ran.
+
+        A worker that ends kills its flows at once; flows that are asked first commit, ship and say what they did.
+        """
+        workers = workers or ("worker",)
+        self.processes.end([flow for worker in workers for flow in self.processes.children(worker)])
+        return self.processes.stop(*workers, "server", "exchange")
 
 
-def call(command: list[str]) -> None:
-    """Run one command to its end; its output goes to the log."""
-    with (STATE / "deploy.log").open("ab") as log:
-        subprocess.run(  # noqa: S603  # our own commands
-            command, env=environment(), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True
-        )
+def free_port(usual: int) -> int:
+    """Give the usual port, or a free one where that is taken."""
+    for port in (usual, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise NotUp("this machine has no free port")
+
+
+def up(folder: Path = DATA / "stack", environment: Mapping[str, str] = os.environ) -> int:
+    """Start the stack; give the exit code."""
+    stack = Stack(folder, environment)
+    if stack.processes.running():
+        say(f"already up: {stack.ui}; stop it with `make down`")
+        return 1
+    try:
+        if environment.get("EXCHANGE") != "live":
+            stack.start_exchange()
+        stack.start_server(free_port(int(environment.get("PORT") or _SERVER_PORT)))
+        fast = deployments.write_fast(DEPLOYMENTS, folder / "prefect.yaml") if environment.get("FAST") else DEPLOYMENTS
+        stack.deploy(fast)
+        stack.run(sys.executable, "-m", "deploy.automations")
+        stack.run(sys.executable, "-m", "flows.boot")
+        stack.start_worker()
+    except NotUp as error:
+        stack.down()
+        say(str(error))
+        return 1
+    say(f"Prefect UI: {stack.ui}; logs in {folder}; stop it with `make down`")
+    return 0
+
+
+def down(data: Path = DATA) -> int:
+    """Stop what `up` started, and a demo that was kept; give the exit code."""
+    stopped = [name for noted in data.glob("*/processes.json") for name in Stack(noted.parent, os.environ).down()]
+    say("stopped: " + (", ".join(stopped) or "nothing was running"))
+    return 0
 
 
 def say(text: str) -> None:
-    """Print a line."""
+    """Print a line at once."""
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _settings(name: str) -> dict[str, str]:
+    return {key: value or "" for key, value in dotenv_values(ROOT / "deploy" / name).items()}
+
+
+def _answers(api: str) -> bool:
+    try:
+        return httpx.get(f"{api}/health", timeout=1.0).is_success
+    except httpx.HTTPError:
+        return False
 
 
 if __name__ == "__main__":
-    sys.exit({"up": up, "down": down}[sys.argv[1]]())
+    sys.exit(up() if sys.argv[1:] == ["up"] else down())

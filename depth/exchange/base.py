@@ -22,6 +22,23 @@ class Market:
     quote: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """How the sockets are.
+
+    Attributes:
+        wanted: sockets that feed one book.
+        open: those that are connected and subscribed.
+        answering: of these, those that sent a frame in the last seconds, or may still answer.
+        reconnects: sockets opened beyond the first of each place, since the start.
+    """
+
+    wanted: int
+    open: int = 0
+    answering: int = 0
+    reconnects: int = 0
+
+
 class Feed(Protocol):
     """Where sockets deliver. Called on the event loop; must not block."""
 
@@ -57,6 +74,10 @@ class Exchange(Protocol):
     @property
     def malformed(self) -> int:
         """Frames that could not be read, since the start."""
+        ...
+
+    def sockets(self) -> Sockets:
+        """Say how the sockets are now."""
         ...
 
     async def load(self, symbols: Sequence[str]) -> list[Market]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from depth.errors import ExchangeUnavailable, UnknownSymbol
 from depth.events import Anchor, to_anchor
-from depth.exchange.base import Feed, Market
+from depth.exchange.base import Feed, Market, Sockets
 from depth.exchange.sockets import SocketPool
 from depth.exchange.transport import Transport
 
@@ -59,9 +59,30 @@ class Binance:
         """Frames that could not be read, since the start."""
         return self._pool.malformed if self._pool else 0
 
+    def sockets(self) -> Sockets:
+        """See `Exchange.sockets`."""
+        return self._pool.sockets() if self._pool else Sockets(self._connections)
+
     async def load(self, symbols: Sequence[str]) -> list[Market]:
         """See `Exchange.load`."""
         return [(await self._info(symbol))[0] for symbol in symbols]
+
+    async def time_ms(self) -> int:
+        """Ask the exchange for its time, ms UTC.
+
+        Raises:
+            AccessRefused: HTTP 451 or 403.
+            ExchangeUnavailable: not reached, or asked to wait.
+        """
+        try:
+            return int((await self._request("public_get_time"))["serverTime"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._not_binance() from error
+
+    @property
+    def weight(self) -> tuple[int, int]:
+        """Request weight used, as the exchange last said, and its limit; of one minute and address."""
+        return self._weight[1], self._weight_limit
 
     async def trading(self, symbol: str) -> bool:
         """See `Exchange.trading`."""
@@ -106,7 +127,7 @@ class Binance:
             raise self._not_binance() from error
         raise UnknownSymbol(symbol, self._transport.host)
 
-    async def _request(self, method: str, symbol: str, **params: object) -> dict[str, Any]:
+    async def _request(self, method: str, symbol: str = "", **params: object) -> dict[str, Any]:
         if (left := self._patience_until - time.monotonic()) > 0:
             said = f"{self._transport.host} asked for patience: the next request waits {left:.0f} s"
             raise ExchangeUnavailable(said, retry_after=left)

@@ -10,7 +10,7 @@ from random import Random
 
 from depth.errors import ExchangeUnavailable, MalformedFrame
 from depth.events import Event, parse
-from depth.exchange.base import Feed, Market
+from depth.exchange.base import Feed, Market, Sockets
 from depth.exchange.retry import keep_trying
 from depth.exchange.transport import Transport, brief
 
@@ -100,6 +100,10 @@ class Socket:
             self.condemn("behind another socket")
         elif now >= self.retire_at:
             self.condemn("old")
+
+    def is_answering(self, now: float) -> bool:
+        """Say whether a frame came, or can still come, before the socket is called dead; `now` in monotonic seconds."""
+        return now - self.last_frame <= _SILENT_SECONDS + _LOOK_SECONDS + _ANSWER_SECONDS
 
     def restart_timers(self, now: float) -> None:
         """Forget what was measured before the process stood still; a probe under way is waited for anew."""
@@ -250,6 +254,12 @@ class SocketPool:
             self._said = now
             logger.warning("socket %s: %s; %d frames so far", socket.name, error, self.malformed)
 
+    def sockets(self) -> Sockets:
+        """See `Exchange.sockets`."""
+        now = time.monotonic()
+        answering = sum(socket.condemned is None and socket.is_answering(now) for socket in self._live.values())
+        return Sockets(self._connections, len(self._live), answering, self.reconnects)
+
     def is_behind(self, socket: Socket, now: float) -> bool:
         """Whether another socket delivered an event 5 s ago that this one, open then, still has not."""
         for market, progress in self._progress.items():
@@ -262,7 +272,7 @@ class SocketPool:
 
     def ended(self, socket: Socket, reason: str) -> None:
         """Take out a socket that was closed by the other side."""
-        if self._live.pop(socket.name, None) is not None:
+        if self._release(socket):
             logger.warning("socket %s is closed (%s); a new one is opened", socket.name, reason)
             self._feed.closed(socket.name)
 
@@ -277,7 +287,7 @@ class SocketPool:
             new.retire_at = new.opened_at + self._age_seconds * (1 + _AGE_SPREAD * (2 * share - 1))
             if old is not None:
                 self.reconnects += 1
-                if old.name in self._live:
+                if self._live.get(old.name) is old:
                     await self._overlap(new)
                     self._drop(old)
             await new.over.wait()
@@ -293,6 +303,7 @@ class SocketPool:
             await socket.open(self._streams)
         except BaseException:
             self._drop(socket)
+            self.spawn(socket.close())  # it may not have been counted in
             raise
         return socket
 
@@ -305,9 +316,16 @@ class SocketPool:
             logger.debug("socket %s has delivered nothing yet", new.name)
 
     def _drop(self, socket: Socket) -> None:
-        if self._live.pop(socket.name, None) is not None:
+        if self._release(socket):
             self._feed.closed(socket.name)
-        self.spawn(socket.close())
+            self.spawn(socket.close())
+
+    def _release(self, socket: Socket) -> bool:
+        """Take a socket out, and say whether it was in: its name may be another's by now."""
+        if self._live.get(socket.name) is not socket:
+            return False
+        del self._live[socket.name]
+        return True
 
     async def _look(self) -> None:
         """Judge every socket four times a second; after a stall all waiting begins anew."""

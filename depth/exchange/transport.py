@@ -7,10 +7,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-import ccxt.pro
-from ccxt.async_support.base.ws.client import Client
-
 from depth.errors import AccessRefused, ExchangeUnavailable, UnknownSymbol
+from depth.exchange.ccxt_binance import BadRequest, BaseError, Client, binance
 
 logger = logging.getLogger(__name__)
 
@@ -20,10 +18,11 @@ _REQUEST_TIMEOUT_MS = 20_000
 _CONNECT_TIMEOUT_MS = 5_000
 _PING_MS = 20_000
 _GOODBYE_SECONDS = 1.0
+_LONGEST_BAN_SECONDS = 3 * 86_400.0  # what Binance names as the longest
 _BINANCES_OWN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.IM_A_TEAPOT)
 
 
-class Transport(ccxt.pro.binance):  # type: ignore[misc]  # ccxt is untyped
+class Transport(binance):  # type: ignore[misc]  # ccxt is untyped
     """One ccxt instance for the REST requests and all sockets of a collector.
 
     What it changes, each through a hook that ccxt calls:
@@ -62,7 +61,7 @@ class Transport(ccxt.pro.binance):  # type: ignore[misc]  # ccxt is untyped
 
         Args:
             method: ccxt's implicit method, for example ``public_get_depth``.
-            symbol: the market asked for, ``BTC/USDT``.
+            symbol: the market asked for, ``BTC/USDT``; empty where the request is about none.
             params: further query parameters.
 
         Returns:
@@ -75,11 +74,12 @@ class Transport(ccxt.pro.binance):  # type: ignore[misc]  # ccxt is untyped
         """
         async with self._requests:
             self.status, self.response_headers = 0, {}
+            market = {"symbol": symbol.replace("/", "")} if symbol else {}
             try:
-                body = await getattr(self, method)({"symbol": symbol.replace("/", ""), **params})
-            except ccxt.BadRequest as error:  # unknown, or not even a name: all else that is sent is ours
+                body = await getattr(self, method)(market | params)
+            except BadRequest as error:  # unknown, or not even a name: all else that is sent is ours
                 raise UnknownSymbol(symbol, self.host) from error
-            except ccxt.BaseError as error:
+            except BaseError as error:
                 raise self._explain(error) from error
             if self.status >= HTTPStatus.BAD_REQUEST:  # ccxt lets through bodies with code 0
                 raise self._explain(None)
@@ -90,7 +90,7 @@ class Transport(ccxt.pro.binance):  # type: ignore[misc]  # ccxt is untyped
             return AccessRefused(self.status, self.host)
         if self.status:
             retry_after = self.response_headers.get("retry-after", "")
-            wait = float(retry_after) if retry_after.isdecimal() else None
+            wait = min(float(retry_after), _LONGEST_BAN_SECONDS) if retry_after.isdecimal() else None
             if wait is not None:
                 remedy = f", wait {retry_after} s"
             elif self.status in _BINANCES_OWN or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

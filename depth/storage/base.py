@@ -64,6 +64,13 @@ class Store(Protocol):
         """Write the row only if no row has its key; atomically. Say whether it was written."""
         ...
 
+    async def swap(self, table: str, key: str, column: str, old: str | None, new: str) -> bool:
+        """Set one column to `new` only if it holds `old`, None for nothing; atomically. Say whether it was set.
+
+        A row that is not there is made. After `StoreUnavailable` the column may be set: read it before trying again.
+        """
+        ...
+
     async def close(self) -> None:
         """Let go of connections."""
         ...

@@ -17,15 +17,18 @@ from google.cloud.bigtable.data import (
     RowMutationEntry,
     RowRange,
     SetCell,
+    Table,
     TableAsync,
 )
 from google.cloud.bigtable.data.row_filters import (
     CellsColumnLimitFilter,
     CellsRowLimitFilter,
     ColumnQualifierRegexFilter,
+    ColumnRangeFilter,
     RowFilter,
     RowFilterChain,
     StripValueTransformerFilter,
+    ValueRangeFilter,
 )
 
 from depth.errors import MalformedRow, StoreUnavailable
@@ -42,7 +45,15 @@ _WRITE_SECONDS = 10.0
 _BULK_ROWS = 200
 _BULK_DELETES = 1_000
 _PAGE_ROWS = 1_000
-_PAGE_KEYS = 5_000
+_PAGE_KEYS = 10_000
+_PATIENCE = {
+    "default_read_rows_operation_timeout": _OPERATION_SECONDS,
+    "default_read_rows_attempt_timeout": _ATTEMPT_SECONDS,
+    "default_mutate_rows_operation_timeout": _OPERATION_SECONDS,
+    "default_mutate_rows_attempt_timeout": _ATTEMPT_SECONDS,
+    "default_operation_timeout": _OPERATION_SECONDS,
+    "default_attempt_timeout": _ATTEMPT_SECONDS,
+}
 _READY_SECONDS = 30.0
 _PROBE_KEY = "_probe"
 
@@ -85,6 +96,8 @@ class BigtableStore:
         self._last_millisecond = 0
         self._opening = asyncio.Lock()
         self._client: bigtable_client.DataClient | None = None
+        self._streams: bigtable_client.StreamClient | None = None
+        self._sources: dict[str, Table] = {}
         self._tables: dict[str, TableAsync] = {}
 
     async def ensure_table(self, table: str, columns: Sequence[str]) -> None:  # noqa: ARG002 - columns need no schema
@@ -184,8 +197,18 @@ class BigtableStore:
 
     async def keys(self, table: str, start: str, end: str, limit: int | None = None) -> AsyncIterator[str]:
         """Stream the keys with ``start <= key < end`` in order, `limit` at most; the values stay in the store."""
-        async for row in self._rows(table, (start, end), _KEY_ALONE, _PAGE_KEYS, limit):
-            yield row.row_key.decode()
+        left = limit
+        while start < end and (left is None or left > 0):
+            size = _PAGE_KEYS if left is None else min(left, _PAGE_KEYS)
+            with translated(self._place, table):
+                source = await self._source(table)
+                found = await asyncio.to_thread(_read_keys, source, RowRange(start, end), size)
+            for key in found:
+                yield key
+            if len(found) < size:
+                return
+            start = found[-1] + "\0"  # the next key there can be
+            left = None if left is None else left - size
 
     async def delete(self, table: str, keys: Sequence[str]) -> None:
         """Take rows away; one that is not there is no error. After `StoreUnavailable` some of them may be gone."""
@@ -204,6 +227,24 @@ class BigtableStore:
             [cells] = (entry.mutations for entry in self._entries([record]))
             return not await target.check_and_mutate_row(record.key, None, false_case_mutations=list(cells))
 
+    async def swap(self, table: str, key: str, column: str, old: str | None, new: str) -> bool:
+        """Set one column to `new` only if it holds `old`, None for nothing; atomically. Say whether it was set.
+
+        It is sent once: after `StoreUnavailable` the column may be set, so read it back before trying again.
+        """
+        name = column.encode()
+        held: list[RowFilter] = [ColumnRangeFilter(FAMILY, name, name), _NEWEST]
+        if old is not None:
+            held.append(ValueRangeFilter(old.encode(), old.encode()))
+        with translated(self._place, table):
+            target = await self._table(table)
+            [entry] = self._entries([Record(key, {column: new})])
+            # Emptied first: a cell of a machine whose clock is ahead would hide the new one.
+            cells = [DeleteRangeFromColumn(FAMILY, name), *entry.mutations]
+            case = {"false_case_mutations" if old is None else "true_case_mutations": cells}
+            matched = await target.check_and_mutate_row(key, RowFilterChain(held), **case)
+            return bool(matched) is (old is not None)
+
     async def close(self) -> None:
         """Close the connections; a later call opens them again."""
         async with self._opening:
@@ -213,6 +254,10 @@ class BigtableStore:
             client, self._client = self._client, None
             if client is not None:
                 await client.close()
+            streams, self._streams = self._streams, None
+            self._sources.clear()
+            if streams is not None:
+                streams.close()
 
     async def _table(self, table: str) -> TableAsync:
         async with self._opening:
@@ -221,17 +266,21 @@ class BigtableStore:
                 self._client = bigtable_client.DataClient(self._place.project, self._emulator_host, identity)
             if table not in self._tables:
                 self._tables[table] = self._client.get_table(
-                    self._place.instance,
-                    table,
-                    app_profile_id=self._app_profile,
-                    default_read_rows_operation_timeout=_OPERATION_SECONDS,
-                    default_read_rows_attempt_timeout=_ATTEMPT_SECONDS,
-                    default_mutate_rows_operation_timeout=_OPERATION_SECONDS,
-                    default_mutate_rows_attempt_timeout=_ATTEMPT_SECONDS,
-                    default_operation_timeout=_OPERATION_SECONDS,
-                    default_attempt_timeout=_ATTEMPT_SECONDS,
+                    self._place.instance, table, app_profile_id=self._app_profile, **_PATIENCE
                 )
             return self._tables[table]
+
+    async def _source(self, table: str) -> Table:
+        """Give the table for a thread that reads."""
+        async with self._opening:
+            if self._streams is None:
+                identity = await bigtable_client.credentials(self._emulator_host)
+                self._streams = bigtable_client.StreamClient(self._place.project, self._emulator_host, identity)
+            if table not in self._sources:
+                self._sources[table] = self._streams.get_table(
+                    self._place.instance, table, app_profile_id=self._app_profile, **_PATIENCE
+                )
+            return self._sources[table]
 
     async def _is_ready(self, table: str) -> bool:
         """Ask for table, family and the right to write at once: delete a cell that never was."""
@@ -290,3 +339,9 @@ def _record(row: Row) -> Record:
         return Record(row.row_key.decode(), {cell.qualifier.decode(): cell.value.decode() for cell in row})
     except UnicodeDecodeError as error:
         raise MalformedRow(f"row {row.row_key!r} holds bytes that are no text: another program wrote it") from error
+
+
+def _read_keys(table: Table, ahead: RowRange, limit: int) -> list[str]:
+    """Read in this thread."""
+    query = ReadRowsQuery(row_ranges=ahead, row_filter=_KEY_ALONE, limit=limit)
+    return [row.row_key.decode() for row in table.read_rows_stream(query)]

@@ -78,11 +78,11 @@ def translate(error: BaseException, place: Instance, table: str | None) -> Store
     where = f"Bigtable {place.project}/{place.instance}" + (f", table {table}" if table else "")
     said = f"{where}: {code}: {message}"
     if code not in _REMEDIES:
-        return StoreUnavailable(f"{said}: it is tried again; check the network and the service if it stays")
+        return StoreUnavailable(f"{said}: it is tried again; check the network and the service if it stays", code)
     remedy = _REMEDIES[code]
     if table and code in _CREATABLE:
         remedy = f"{remedy}; if the table is missing, create it: {place.creation(table)}"
-    return StoreRefused(f"{said}: {remedy}")
+    return StoreRefused(f"{said}: {remedy}", code)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from depth import rowkey, tables
-from depth.errors import SpoolFull
+from depth.errors import SpoolFull, StoreUnavailable
 from depth.record import Record
 from depth.storage import sqlfile
 from depth.storage.ownership import Ownership
@@ -51,6 +51,8 @@ _SPOOLED = """CREATE TABLE IF NOT EXISTS spooled (
     columns TEXT NOT NULL,
     version INTEGER
 )"""
+_IDENTITY = "CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL)"
+_IDENTIFY = "INSERT INTO identity SELECT lower(hex(randomblob(8))) WHERE NOT EXISTS (SELECT 1 FROM identity)"
 _BY_QUEUE = "CREATE INDEX IF NOT EXISTS spooled_by_queue ON spooled (queue)"
 
 # A delete needs room too: the log that holds it, and the pages that the log then moves into the file. Were the disk
@@ -109,7 +111,7 @@ class Spool:
         try:
             self._ownership.take(self._collector)
             with sqlfile.translated(self._path), sqlfile.transaction(db):
-                for statement in (_QUEUES, _SPOOLED, _BY_QUEUE):
+                for statement in (_QUEUES, _SPOOLED, _BY_QUEUE, _IDENTITY, _IDENTIFY):
                     db.execute(statement)
         except BaseException:
             db.close()
@@ -218,17 +220,20 @@ class Spool:
         with sqlfile.translated(self._path):
             db = self._db()
             found = db.execute(
-                "SELECT backend, captured, count(spooled.id), min(spooled.id) "
+                "SELECT backend, target, captured, count(spooled.id), min(spooled.id) "
                 "FROM queues JOIN spooled ON queue = queues.id WHERE holder = ? GROUP BY queues.id",
                 (self._collector,),
             ).fetchall()
-            waiting = Counter[str]()
-            for backend, _, count, _ in found:
+            waiting, oldest = Counter[str](), dict[str, int]()
+            for backend, table, captured, count, first in found:
                 waiting[backend] += count
-            # A queue is in the order of its epochs; those without a captured epoch hold no depth rows.
-            first = [rowid for _, captured, _, rowid in found if captured is not None]
-            keys = [db.execute("SELECT row_key FROM spooled WHERE id = ?", (rowid,)).fetchone()[0] for rowid in first]
-            return SpoolStats(waiting, min((rowkey.decode(key)[0] for key in keys), default=None), _bytes(db)[0])
+                # A queue is in the order of its epochs; one without a captured epoch holds no depth rows.
+                if captured is not None:
+                    [key] = db.execute("SELECT row_key FROM spooled WHERE id = ?", (first,)).fetchone()
+                    epoch = rowkey.decode(key)[0]
+                    oldest[table] = min(epoch, oldest.get(table, epoch))
+            [spool] = db.execute("SELECT id FROM identity").fetchone()
+            return SpoolStats(waiting, oldest, _bytes(db)[0], spool)
 
     def _db(self) -> sqlite3.Connection:
         if self._opened is None:
@@ -255,7 +260,12 @@ class Spool:
         if used >= self._limit_bytes:
             said = f"spool {self._path} has reached its {self._limit_bytes:,} bytes"
             raise SpoolFull(f"{said}: see why the store takes no rows, or raise SPOOL_MAX_MB")
-        free += shutil.disk_usage(self._path.parent).free
+        try:
+            free += shutil.disk_usage(self._path.parent).free
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the folder of the spool {self._path} is gone ({error.strerror}): restart"
+            ) from error
         if free < _RESERVE_BYTES:
             said = f"spool {self._path}: of the disk {free:,} bytes are left, {_RESERVE_BYTES:,} are kept for deletes"
             raise SpoolFull(f"{said}: free disk space under {self._path.parent}")

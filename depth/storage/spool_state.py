@@ -16,13 +16,15 @@ class SpoolStats:
 
     Attributes:
         waiting: rows by backend; those for a backend that is no longer set wait until it is.
-        oldest_epoch: of the oldest depth row that waits; None without one.
+        oldest: depth table to the epoch of the oldest row that waits for it; none without one.
         used_bytes: of the file, by all collectors; space of rows that have left is free again.
+        spool: id of the file, made with it.
     """
 
     waiting: Mapping[str, int]
-    oldest_epoch: int | None
+    oldest: Mapping[str, int]
     used_bytes: int
+    spool: str
 
     @property
     def count(self) -> int:

@@ -100,18 +100,19 @@ def translate(error: sqlite3.Error, path: Path) -> StoreUnavailable | StoreRefus
         The error to raise.
     """
     code = error.sqlite_errorcode & 0xFF
-    said = f"{path}: {error} ({error.sqlite_errorname})"
+    name = error.sqlite_errorname
+    said = f"{path}: {error} ({name})"
     if code in _PASSING:
-        return StoreUnavailable(f"{said}: another process holds it; the write is tried again")
+        return StoreUnavailable(f"{said}: another process holds it; the write is tried again", name)
     if code == sqlite3.SQLITE_FULL:
-        return StoreUnavailable(f"{said}: free disk space under {path.parent}")
+        return StoreUnavailable(f"{said}: free disk space under {path.parent}", name)
     if code == sqlite3.SQLITE_IOERR:
-        return StoreUnavailable(f"{said}: check the disk under {path.parent} and its free space")
+        return StoreUnavailable(f"{said}: check the disk under {path.parent} and its free space", name)
     if code in _DAMAGED:
-        return StoreRefused(f"{said}: it was left untouched; move it away or name another file in the settings")
+        return StoreRefused(f"{said}: it was left untouched; move it away or name another file in the settings", name)
     if code in _NO_RIGHT:
-        return StoreRefused(f"{said}: {_writable(path)}")
-    return StoreRefused(f"{said}: another version wrote it; start the collector once, it adds what is missing")
+        return StoreRefused(f"{said}: {_writable(path)}", name)
+    return StoreRefused(f"{said}: another version wrote it; start the collector once, it adds what is missing", name)
 
 
 def _begin(db: sqlite3.Connection, leaving: threading.Event) -> None:

@@ -112,6 +112,10 @@ class SqliteStore:
         """Write the row only if no row has its key; atomically. Say whether it was written."""
         return await self._run(lambda: self._create(table, record))
 
+    async def swap(self, table: str, key: str, column: str, old: str | None, new: str) -> bool:
+        """Set one column to `new` only if it holds `old`, None for nothing; atomically. Say whether it was set."""
+        return await self._run(lambda: self._swap(table, key, column, old, new))
+
     async def close(self) -> None:
         """Close the file and end the thread; a write that waits for a lock is given up."""
         self._leaving.set()
@@ -209,6 +213,21 @@ class SqliteStore:
         with sqlfile.transaction(db, self._leaving):
             statement = f"{_insert(table, columns)} ON CONFLICT ({_KEY}) DO NOTHING"
             return db.execute(statement, (record.key, *record.columns.values())).rowcount == 1
+
+    def _swap(self, table: str, key: str, column: str, old: str | None, new: str) -> bool:
+        db, _ = self._table(table)
+        name = _quoted(column)
+        if old is None:
+            statement = (
+                f"{_insert(table, (column,))} {_replace(table, (column,), versioned=False)} WHERE {name} IS NULL"
+            )
+            values: tuple[str, ...] = (key, new)
+        else:
+            # Names are checked by `_quoted`, values are bound.
+            statement = f"UPDATE {_quoted(table)} SET {name} = ? WHERE {_KEY} = ? AND {name} = ?"  # noqa: S608
+            values = (new, key, old)
+        with sqlfile.transaction(db, self._leaving):
+            return db.execute(statement, values).rowcount == 1
 
     def _keys(self, table: str, where: str, values: tuple[str, ...], limit: int) -> list[str]:
         db, _ = self._table(table)

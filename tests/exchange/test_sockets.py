@@ -16,10 +16,10 @@ from depth.exchange.simulated import (
     SocketOptions,
     SyntheticSource,
 )
-from depth.exchange.sockets import SocketPool
+from depth.exchange.sockets import Socket, SocketPool
 from depth.exchange.transport import Transport
 from tests import markets
-from tests.live import Run, Scenes, collecting
+from tests.live import Run, Scenes, collecting, until
 
 _WORST_REPLACEMENT_SECONDS = 7.0
 
@@ -342,3 +342,17 @@ async def test_a_stop_in_the_middle_of_a_replacement_is_obeyed() -> None:
             return feed.running.cancelled()
 
         assert all(await asyncio.gather(*(stopped(turns) for turns in range(5))))
+
+
+async def test_a_socket_is_not_taken_for_another_of_its_name() -> None:
+    """Names come again after many tries: what ends late ends itself alone."""
+    async with SimulatedExchange(SyntheticSource()) as exchange:
+        transport, feed = Transport(exchange.rest_url, exchange.ws_url), Stopper(0)
+        pool = SocketPool(transport, [Market("BTC/USDT", "BTCUSDT", "USDT")], feed, 1)
+        feed.running = running = asyncio.create_task(pool.run())
+        await until(lambda: pool.sockets().open == 1)
+        pool.ended(Socket("0", pool), "late")
+        assert pool.sockets().open == 1
+        running.cancel()
+        await asyncio.wait([running])
+        await transport.close()

@@ -212,7 +212,7 @@ def test_bad_usage_as_a_subprocess(tmp_path: Path) -> None:
     """A wrong option ends the process with 2 and exactly one line."""
     ended = commands.run("collect", ["--step", "0"], tmp_path)
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err == "error: --step: Input should be greater than 0 (got '0')\n"
+    assert ended.err == "error: --step: Input should be greater than or equal to 0.000000001 (got '0')\n"
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,26 @@
 
 import asyncio
 import json
+import re
+import signal
+import sqlite3
 import time
 from collections.abc import Iterable
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 from prefect.runtime import flow_run
 
-from depth import rowkey, tables
+from depth import presence, rowkey, tables
+from depth.exchange.simulated import Options, SyntheticSource, threaded
 from depth.ledger import Entry
+from depth.presence import Presence
+from depth.record import Record
 from depth.storage.base import Store
 from depth.storage.sqlite import SqliteStore
 from flows import verify
@@ -160,10 +167,54 @@ def test_without_options_the_last_quarter_of_an_hour_is_checked(
     shown = capsys.readouterr()
     assert "1 gap, 10 of 2" in shown.err
     heading, line, gap = shown.out.splitlines()
-    assert heading.split() == ["symbol", "from", "(UTC)", "to", "(UTC)", "missing", "coverage", "cause"]
+    assert heading.split() == ["symbol", "from", "(UTC)", "to", "(UTC)", "missing", "coverage,", "cause"]
     assert line.startswith("BTC/USDT ")
-    assert gap.split()[-2:] == ["10", "unknown"]
+    assert gap.split()[-3:] == ["10", "no", "collector"]
     assert all(len(each) <= 80 for each in (heading, line, gap))
+
+
+def test_what_a_collector_has_not_shipped_yet_is_pending_and_no_gap(tmp_path: Path) -> None:
+    """Exit 0, and the window ends before it; once the collector has stopped, and shipped, all is there."""
+    with threaded(SyntheticSource(), Options()) as exchange:
+        settings = {"BINANCE_REST_URL": exchange.rest_url, "BINANCE_WS_URL": exchange.ws_url, "FLUSH_SECONDS": "600"}
+        with commands.running("collect", [], tmp_path, settings) as collecting:
+            first = wait_for_presence(tmp_path)
+            window = ["--start", str(first), "--grace", "0", "--json"]
+            early = commands.run("verify", window, tmp_path)
+            assert commands.finish(collecting, signal.SIGTERM).code == 0
+    assert early.code == 0, early.err
+    [found] = objects(early.out)
+    assert (found["end"], found["expected"], found["coverage"]) == (first, 0, None)
+    assert re.fullmatch(r"no gap in 0 epochs, \d+ pending", early.error)
+    last = presence_of(tmp_path)
+    assert last.last_epoch is not None
+    whole = commands.run("verify", [*window, "--end", str(last.last_epoch + 1)], tmp_path)
+    [found] = objects(whole.out)
+    assert (whole.code, found["present"], found["gaps"]) == (0, last.last_epoch + 1 - first, [])
+    beyond = commands.run("verify", [*window, "--end", str(last.last_epoch + 2)], tmp_path)
+    [gap] = objects(beyond.out)[0]["gaps"]
+    assert (beyond.code, gap["missing"]) == (3, 1)
+    assert gap["cause"] in {"stopped", "no collector"}  # whether the second had begun
+
+
+def presence_of(folder: Path) -> Presence:
+    """Read the one presence row; raise as long as there is none."""
+    with closing(sqlite3.connect(folder / "depth.db")) as db:
+        found = db.execute("SELECT value FROM binance_btc_depth_collectors WHERE row_key GLOB 'presence#*'").fetchall()
+    [[text]] = found
+    return presence.decode(Record("presence#", {"value": text}))
+
+
+def wait_for_presence(folder: Path) -> int:
+    """Wait until a collector says that it has captured some seconds; give the first of them."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with suppress(sqlite3.OperationalError, ValueError):
+            found = presence_of(folder)
+            if found.first_epoch is not None and (found.captured_epoch or 0) >= found.first_epoch + 3:
+                return found.first_epoch
+        time.sleep(0.2)
+    pytest.fail("not within a minute")
 
 
 def test_one_table_does_not_hold_up_the_others(database: Path, capsys: pytest.CaptureFixture[str]) -> None:

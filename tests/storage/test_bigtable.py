@@ -113,6 +113,7 @@ async def test_an_emulator_that_is_gone_is_transient_within_eleven_seconds() -> 
         "write": store.write(T, [row(key=str(key)) for key in range(2_500)]),
         "get": store.get(T, "1"),
         "scan": anext(store.scan(T, "0", "9")),
+        "keys": anext(store.keys(T, "0", "9")),
         "create": store.create(T, row()),
         "ensure_table": store.ensure_table(T, ["price"]),
     }
@@ -161,6 +162,9 @@ async def test_a_table_without_the_family_gets_it(store: BigtableStore, bigtable
     await store.ensure_table(T, ["price"])
     await store.write(T, [row()])
     assert await store.get(T, "1") == row()
+    assert [key async for key in store.keys(T, "0", "9")] == ["1"]
+    await store.close()
+    assert [key async for key in store.keys(T, "0", "9")] == ["1"]
 
 
 async def test_a_new_table_keeps_one_version(store: BigtableStore, bigtable_host: str) -> None:
@@ -186,6 +190,19 @@ async def test_a_later_write_wins_within_a_millisecond_and_when_the_clock_steps_
     clock.now -= 3600
     await store.write(T, [row("3")])
     assert await store.get(T, "1") == row("3")
+
+
+async def test_a_machine_whose_clock_is_behind_swaps_too(store: BigtableStore, bigtable_host: str) -> None:
+    """Its new cell is not hidden by the older one of a machine that is ahead."""
+    behind = BigtableStore("project", store._place.instance, None, bigtable_host, lambda: 1_000_000_000.0)
+    await store.ensure_table(T, ["price"])
+    await store.write(T, [row("1")])
+    try:
+        assert await behind.swap(T, "1", "price", "1", "2")
+        assert await store.get(T, "1") == row("2")
+        assert await store.swap(T, "1", "price", "2", "3")
+    finally:
+        await behind.close()
 
 
 async def test_cells_have_whole_milliseconds(store: BigtableStore, clock: Clock) -> None:
@@ -244,6 +261,9 @@ async def test_the_argument_and_not_the_environment_names_the_emulator(
     assert client._emulator_host is None
     assert client._channel_refresh_task is not None  # which the service alone needs
     await client.close()
+    reader = bigtable_client.StreamClient("project", None, AnonymousCredentials())  # type: ignore[no-untyped-call]
+    assert reader._emulator_host is None
+    reader.close()
 
 
 async def test_without_an_identity_the_service_is_refused_with_the_remedy(
@@ -263,3 +283,6 @@ async def test_a_closed_store_opens_again(store: BigtableStore) -> None:
     await store.close()
     await store.write(T, [row()])
     assert await store.get(T, "1") == row()
+    assert [key async for key in store.keys(T, "0", "9")] == ["1"]
+    await store.close()
+    assert [key async for key in store.keys(T, "0", "9")] == ["1"]

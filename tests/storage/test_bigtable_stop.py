@@ -1,6 +1,10 @@
-"""A write to a Bigtable that is gone can be stopped."""
+"""What waits for a Bigtable that does not answer can be stopped."""
 
 import asyncio
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -41,3 +45,28 @@ async def test_a_bounded_write_ends_in_time() -> None:
         async with asyncio.timeout(0.5):
             await store.write("t", [ROW])
     await store.close()
+
+
+def test_a_stopped_reader_does_not_hold_up_the_end_of_the_process() -> None:
+    """It reads in a thread, which ends with the connection: while it waits for an answer, and between retries."""
+
+    async def stop_after(seconds: float, host: str) -> None:
+        store = BigtableStore("p", "i", None, host)
+        reading = asyncio.ensure_future(anext(store.keys("t", "0", "9")))
+        await asyncio.sleep(seconds)
+        reading.cancel()
+        await asyncio.wait([reading], timeout=5)
+        assert reading.cancelled()
+        await store.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        assert took(stop_after, port) < 2
+    assert took(stop_after, port) < 2
+
+
+def took(stop_after: Callable[[float, str], Coroutine[Any, Any, None]], port: int) -> float:
+    """Run it in a loop of its own, which waits for its threads, and give the seconds."""
+    began = time.monotonic()
+    asyncio.run(stop_after(0.4, f"127.0.0.1:{port}"))
+    return time.monotonic() - began

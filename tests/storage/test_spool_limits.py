@@ -1,17 +1,24 @@
 """The spool at its ends: its limit, a full disk, a file that is none; and what it tells of itself."""
 
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from depth.alerts.board import Board, Place
+from depth.alerts.cells import SpoolCells
+from depth.alerts.conditions import Bad, Good
+from depth.alerts.delivery import Dispatcher
 from depth.errors import SpoolFull, StoreRefused
 from depth.record import Record
 from depth.storage import spool as spool_module
 from depth.storage.spool import Spool
 from depth.storage.spool_state import SpoolState, read_state
+from depth.storage.sqlite import SqliteStore
+from tests.alerts.fakes import FakeChannel
 from tests.spooling import B, T, append, append_until_full, epochs, ship, ship_all
 
 MEGABYTES = 2**20
@@ -94,12 +101,21 @@ def test_disk_full_in_the_middle_of_an_append_takes_none_of_its_rows(
 
 def test_stats_tell_what_waits(open_spool: Opener) -> None:
     spool = open_spool()
-    assert (spool.stats().count, spool.stats().oldest_epoch) == (0, None)
+    assert (spool.stats().count, spool.stats().oldest) == (0, {})
     append(spool, 1_768_054_365, 1_768_054_366)
     spool.append(B, [(f"{T}_collectors", Record("incident#1", {"value": "{}"}))], {})
     stats = spool.stats()
-    assert (stats.count, stats.oldest_epoch, stats.waiting) == (3, 1_768_054_365, {B: 3})
+    assert (stats.count, stats.oldest, stats.waiting) == (3, {T: 1_768_054_365}, {B: 3})
     assert 0 < stats.used_bytes < MEGABYTES
+
+
+def test_the_file_has_one_id(open_spool: Opener, tmp_path: Path) -> None:
+    """Whoever opens it, whenever; another file has another."""
+    first = open_spool("gone")
+    spool = first.stats().spool
+    first.close()
+    assert open_spool("me").stats().spool == open_spool("another").stats().spool == spool
+    assert open_spool(at=tmp_path / "elsewhere.db").stats().spool != spool
 
 
 def test_another_process_reads_how_far_every_collector_is(
@@ -153,3 +169,20 @@ def test_there_is_no_state_before_the_first_collector(spool_path: Path) -> None:
     with pytest.raises(StoreRefused, match="start the collector"):
         read_state(spool_path)
     assert not spool_path.parent.exists()
+
+
+async def test_a_disk_that_is_full_to_the_last_byte_is_told_of_once(small_disk: Path, fill: Callable[[], None]) -> None:
+    """By each process: what was told is kept in memory where it cannot be kept in the file."""
+    store = SqliteStore(small_disk / "spool.db")
+    cells = SpoolCells(store)
+    channel = FakeChannel()
+    board = Board(Place("BTC/USDT", "BTC/USDT", "here", "here"), cells, Dispatcher([channel]))
+    await board.report("spool-full", Good(1))
+    fill()
+    now = int(time.time())
+    for _ in range(3):
+        await board.report("spool-full", Bad(now, now, "no room"))
+    assert channel.events == ["spool-full.opened"]
+    await board.report("spool-full", Good(now + 60))
+    assert channel.events == ["spool-full.opened", "spool-full.resolved"]
+    await store.close()

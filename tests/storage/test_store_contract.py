@@ -205,6 +205,49 @@ async def test_of_many_racing_creators_one_wins(open_store: Opener, store: Store
     assert await store.get(T, row(1).key) == racers[won.index(True)][1]
 
 
+async def test_swap_sets_what_is_as_expected_and_nothing_else(store: Store) -> None:
+    """From nothing, from a row without the column, from a value; the other columns stay."""
+    assert await store.swap(T, row(1).key, "price", None, "1")
+    assert not await store.swap(T, row(1).key, "price", None, "2")
+    assert not await store.swap(T, row(1).key, "price", "2", "3")
+    assert not await store.swap(T, row(2).key, "price", "1", "3")
+    assert await store.swap(T, row(1).key, "covered", None, "40,40")
+    assert await store.swap(T, row(1).key, "price", "1", "2")
+    assert await store.get(T, row(1).key) == row(1, price="2", covered="40,40")
+    assert await store.get(T, row(2).key) is None
+
+
+async def test_swap_knows_the_newest_value_alone(store: Store) -> None:
+    """What the column held before does not count."""
+    for price in ("1", "2"):
+        await store.write(T, [row(1, price=price)])
+    assert not await store.swap(T, row(1).key, "price", "1", "3")
+    assert await store.swap(T, row(1).key, "price", "2", "3")
+    assert not await store.swap(T, row(1).key, "price", "2", "4")
+    assert await store.get(T, row(1).key) == row(1, price="3")
+
+
+@pytest.mark.parametrize("text", ["", "a.*|b", "Ω € 例 🙂", "nul \x00 in the middle", "a\r\nb\t'\"`;--%"])
+async def test_swap_compares_text_as_it_is(store: Store, text: str) -> None:
+    """No pattern, and nothing is left out."""
+    assert await store.swap(T, row(1).key, "price", None, text)
+    assert not await store.swap(T, row(1).key, "price", text + "x", "2")
+    assert await store.swap(T, row(1).key, "price", text, "2")
+
+
+@pytest.mark.parametrize("old", [None, "old"])
+async def test_of_sixteen_racing_swaps_one_wins(open_store: Opener, store: Store, old: str | None) -> None:
+    """From nothing and from a value; what is stored is the winner's."""
+    if old is not None:
+        await store.write(T, [row(1, price=old)])
+    stores = [store, *[await open_store() for _ in range(3)]]
+    won = await asyncio.gather(
+        *(stores[number % 4].swap(T, row(1).key, "price", old, str(number)) for number in range(16))
+    )
+    assert sum(won) == 1
+    assert await store.get(T, row(1).key) == row(1, price=str(won.index(True)))
+
+
 async def test_sixteen_may_ensure_one_table(open_store: Opener) -> None:
     stores = [await open_store() for _ in range(4)]
     await asyncio.gather(*(each.ensure_table(T, DEPTH_COLUMNS) for each in stores * 4))
@@ -236,6 +279,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "keys": lambda store: anext(store.keys("nowhere", FIRST, LAST)),
     "create": lambda store: store.create("nowhere", row(1)),
     "delete": lambda store: store.delete("nowhere", [row(1).key]),
+    "swap": lambda store: store.swap("nowhere", row(1).key, "price", None, "1"),
 }
 
 

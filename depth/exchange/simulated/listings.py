@@ -10,7 +10,6 @@ PRICES: Mapping[str, str] = {"BTC/USDT": "90538.46", "ETH/USDT": "3104.27"}
 QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "DAI", "USD", "EUR", "BTC", "ETH", "BNB")
 _OTHER_PRICE = "100"
 _FEWEST_TICKS = 100_000
-_WEIGHT_LIMIT = 6_000
 
 
 def listing(symbol: str) -> tuple[Listing, int]:
@@ -52,7 +51,9 @@ def split(market: str) -> str:
     raise UsageError(f"{market} ends with no known quote currency: one of {', '.join(QUOTES)}")
 
 
-def exchange_info(listings: Sequence[Listing], halted: Sequence[str], server_time_ms: int) -> dict[str, object]:
+def exchange_info(
+    listings: Sequence[Listing], halted: Sequence[str], server_time_ms: int, weight_limit: int
+) -> dict[str, object]:
     """Describe the exchange as GET /api/v3/exchangeInfo does.
 
     Source: https://developers.binance.com/docs/binance-spot-api-docs/rest-api/general-endpoints#exchange-information
@@ -61,12 +62,13 @@ def exchange_info(listings: Sequence[Listing], halted: Sequence[str], server_tim
         listings: the markets asked for.
         halted: names of markets that do not trade; their status is BREAK.
         server_time_ms: the exchange's clock.
+        weight_limit: request weight a minute.
     """
     return {
         "timezone": "UTC",
         "serverTime": server_time_ms,
         "rateLimits": [
-            {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": _WEIGHT_LIMIT},
+            {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": weight_limit},
             {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100},
             {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": 200_000},
             {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 61_000},

@@ -108,7 +108,9 @@ class Rest:
             return Refusal(400, error_body(-1121, "Invalid symbol."))
         halted = [market for market in wanted if plays[market].halted]
         listings = [plays[market].listing for market in wanted]
-        return msgspec.json.encode(exchange_info(listings, halted, self._exchange.market_ms())).decode()
+        return msgspec.json.encode(
+            exchange_info(listings, halted, self._exchange.market_ms(), self._exchange.options.weight_limit)
+        ).decode()
 
     def _depth(self, request: web.Request, stale: bool) -> Refusal | str:  # noqa: FBT001
         """Serve GET /api/v3/depth.

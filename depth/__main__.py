@@ -1,0 +1,75 @@
+"""`python -m depth …`: the commands without Prefect. In this library only this file reads the settings."""
+
+import asyncio
+import json
+import sys
+import time
+
+from pydantic import BaseModel
+from pydantic_settings import CliSubCommand, SettingsConfigDict
+
+import settings
+from depth import command
+from depth.options import CollectOptions, DoctorOptions, HealthOptions
+
+
+class Commands(BaseModel):
+    """The collector without Prefect."""
+
+    model_config = SettingsConfigDict(cli_prog_name="python -m depth")
+
+    collect: CliSubCommand[CollectOptions]
+    doctor: CliSubCommand[DoctorOptions]
+    health: CliSubCommand[HealthOptions]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; give its exit code."""
+    return command.answer(lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    options = command.parse_subcommand(Commands, arguments)
+    env = settings.load()
+    command.log_to_stderr(env.log_level, env.log_format)
+    match options:
+        case CollectOptions():
+            return _collect(options, env)
+        case DoctorOptions():
+            return _doctor(options, env)
+        case HealthOptions():
+            return _health(options, env)
+    raise NotImplementedError(options)
+
+
+def _collect(options: CollectOptions, env: settings.Settings) -> int:
+    from depth.running import run_directly  # noqa: PLC0415  # other commands are light
+    from depth.supervision import Notifier  # noqa: PLC0415
+
+    supervisor = settings.Supervisor()
+    notifier = Notifier(supervisor.notify_socket, supervisor.watchdog_usec)
+    return asyncio.run(run_directly(env.plan(options), notifier))
+
+
+def _doctor(options: DoctorOptions, env: settings.Settings) -> int:
+    from depth.doctor import diagnose  # noqa: PLC0415
+
+    plan = env.plan(CollectOptions(**options.model_dump(exclude={"json_lines"})))
+    findings = asyncio.run(diagnose(plan))
+    for finding in findings:
+        sys.stdout.write((json.dumps(finding.fields()) if options.json_lines else finding.line()) + "\n")
+    return 1 if any(finding.level == "fail" for finding in findings) else 0
+
+
+def _health(options: HealthOptions, env: settings.Settings) -> int:
+    from depth import health  # noqa: PLC0415
+    from depth.storage.spool_state import read_state  # noqa: PLC0415
+
+    states = [state for state in read_state(env.spool_path) if state.collector.startswith(options.collector)]
+    found = health.judge(states, time.time(), options.max_age, options.max_lag)
+    sys.stdout.write(f"{'ok' if found.ok else 'fail'}: {found.line}\n")
+    return 0 if found.ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
