@@ -100,11 +100,11 @@ class Capture:
     _good_since: int | None = None  # epoch of the last audit that agreed, or the first of the chain
     _lost_since: list[tuple[int, int]] = field(default_factory=list)  # epochs without a row, since then
     _break: Cause = "sequence break"
+    _untimely: int = 0  # events whose time could not be true, as far as that was said
+    _false_since: int | None = None  # times from this one on, in ms, were wrong: their epochs may come again
     _cut_off_at: float | None = None  # when the last socket was closed, until an event comes
     _told: Incident | None = None  # of epochs that may still turn out to be proved
     _tell_at: float = 0.0
-    _untimely: int = 0  # events whose time could not be true, as far as that was said
-    _false_since: int | None = None  # times from this one on, in ms, were wrong: their epochs may come again
 
     @property
     def chained(self) -> bool:
@@ -209,16 +209,16 @@ class Capture:
                         self._false_since = step.false_since
                 else:
                     self._apply(*step)
-            if self.sequence.untimely > self._untimely:
-                self._untimely = self.sequence.untimely
-                said = "%s: an event told a time that those after it prove wrong; it counts as not received, %d so far"
-                logger.warning(said, self.symbol, self._untimely)
             # Only now does the book stand where the sequence stands.
             self._reach_anchor(now)
         except Exception:
             # The book may lack an event that the sequence has passed: nothing more is proved by it.
             self._broken("internal error")
             raise
+        if self.sequence.untimely > self._untimely:
+            self._untimely = self.sequence.untimely
+            said = "%s: an event told a time that those after it prove wrong; it counts as not received, %d so far"
+            logger.warning(said, self.symbol, self._untimely)
 
     def _broken(self, cause: BreakCause | Literal["internal error"]) -> None:
         logger.warning("%s: %s after update id %s, the book is built anew", self.symbol, cause, self._last_id())

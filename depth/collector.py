@@ -99,9 +99,9 @@ class Collector:
         self._captured = asyncio.Event()
         self._latency = Latency()
         self._heard: dict[str, float] = {}
+        self._awake_at = float("inf")
         self._lags: dict[str, float] = {}  # by symbol
         self._asked_to_wait_until = 0.0
-        self._awake_at = float("inf")
 
     async def run(
         self, symbols: Sequence[str], stop: asyncio.Event, begin: Callable[[], Awaitable[None]] = _nothing

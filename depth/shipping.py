@@ -220,8 +220,8 @@ class Shipper:
             try:
                 shipped = await self.flush()
                 if failures:
-                    failures, said = 0, float("-inf")
                     logger.info("the store takes rows again: %d that waited are there", shipped)
+                    failures, said = 0, float("-inf")
                 self.trouble = None
             except TableMismatch:
                 raise

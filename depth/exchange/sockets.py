@@ -303,6 +303,7 @@ class SocketPool:
             await socket.open(self._streams)
         except BaseException:
             self._drop(socket)
+            self.spawn(socket.close())  # it may not have been counted in
             raise
         return socket
 
