@@ -249,7 +249,7 @@ class Scenes:
 
     def play(self) -> None:
         """Play them all."""
-        loop = virtual.VirtualLoop(_START)
+        loop = virtual.VirtualLoop(_START, virtual.STEP_SECONDS)
         with virtual.clocks(loop):
             virtual.run(loop, self._play_all())
 

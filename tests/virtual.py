@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_STEP_SECONDS = 1e-7  # no clock is read twice at one moment, nor at the very one that was waited for
+STEP_SECONDS = 1e-7
 _ON_ITS_WAY_SECONDS = 0.00005  # real ones; what was sent on the loopback has mostly arrived when `send` returns
 _LOOKS = 20
 _SIOCOUTQNSD = 0x894B  # bytes that a TCP socket has not sent yet, see tcp(7)
@@ -28,9 +28,10 @@ class _Selector(selectors.DefaultSelector):
     """Instead of waiting for its time-out it adds it to the clock."""
 
     now = 0.0
+    step = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.now += _STEP_SECONDS
+        self.now += self.step
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
@@ -40,7 +41,7 @@ class _Selector(selectors.DefaultSelector):
             if ready or not any(_is_unsent(key.fd) for key in self.get_map().values()):
                 break
         if not ready and timeout is not None:
-            self.now += max(timeout, 0.0) + _STEP_SECONDS
+            self.now += max(timeout, 0.0) + self.step
         return ready
 
 
@@ -52,9 +53,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         wall_offset: seconds that the wall clock is wrong by, where `clocks` has set it.
     """
 
-    def __init__(self, start: float = 0.0) -> None:
+    def __init__(self, start: float = 0.0, step: float = 0.0) -> None:
+        """Begin at a time; with a step no clock is read twice at one moment, nor at the very one waited for."""
         self._virtual = _Selector()
-        self._virtual.now = start
+        self._virtual.now, self._virtual.step = start, step
         self.names_fail = False
         self.wall_offset = 0.0
         super().__init__(self._virtual)

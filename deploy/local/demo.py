@@ -1,8 +1,8 @@
 """`make demo`: one minute from a simulated exchange through a Prefect server, then every row held against the truth.
 
-Collect, verify and roll-up run as flow runs of a server on this machine, which ends with the demo; KEEP=1 leaves it up.
-Exit 0 only if every flow run ended well, and every epoch of the minute is stored and equals the exchange's own book at
-the row's update id.
+Collect, verify, roll-up and report run as flow runs of a server on this machine, which ends with the demo; KEEP=1
+leaves it up. Exit 0 only if every flow run ended well, and every epoch of the minute is stored and equals the
+exchange's own book at the row's update id.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ import httpx
 
 from deploy.local.processes import ROOT
 from deploy.local.stack import DATA, NotUp, Stack, free_port, say
-from depth import buckets, rowkey, snapshot
+from depth import buckets, rowkey, snapshot, times
 from depth.epochs import Grid
 from depth.exchange.simulated import Handle, Options, SocketOptions, SyntheticSource, threaded
 from depth.snapshot import Snapshot
@@ -26,7 +26,7 @@ from depth.storage.sqlite import SqliteStore
 
 SECONDS = 60
 SYMBOL = "BTC/USDT"
-FLOWS = ("collect", "verify", "rollup")
+FLOWS = ("collect", "verify", "rollup", "report")
 TABLE = "binance_btc_depth"
 _START_SECONDS = 5  # of a run, until its first row
 
@@ -72,6 +72,10 @@ def play(stack: Stack, seconds: int) -> int:
         wrong = [row.epoch for row in rows if not proven(row, exchange)]
     span = ["--start", str(rows[0].epoch), "--end", str(rows[-1].epoch + 1), "--grace", "0"] if rows else []
     codes += [flow("verify", span, environment), flow("rollup", [], environment)]
+    page = database.with_name("report.html")
+    if rows:
+        day = times.show(rows[0].epoch)[:10]
+        codes.append(flow("report", ["--date", day, "--out", str(page)], environment))
     for row in rows[-5:]:
         say(snapshot.line(row))
     expected = rows[-1].epoch - rows[0].epoch + 1 if rows else 0
@@ -79,7 +83,7 @@ def play(stack: Stack, seconds: int) -> int:
         f"{len(rows)} of {expected} epochs stored, coverage {len(rows) / max(expected, 1):.2%}, "
         f"{len(rows) - len(wrong)} equal to the exchange's own book"
     )
-    say(f"data: {database}, table {TABLE}")
+    say(f"data: {database}, table {TABLE}; report: {page}")
     states = [run["state"] for run in ended(stack.api)]
     for name, state in zip(FLOWS, states, strict=False):
         say(f"flow run of {name}: {state['name']}, {state['message']}")

@@ -12,7 +12,7 @@ from depth.exchange.base import Market
 from depth.exchange.simulated import SimulatedExchange, SyntheticSource
 from depth.exchange.sockets import SocketPool
 from depth.exchange.transport import Transport
-from tests.virtual import VirtualLoop, clocks, run
+from tests.virtual import STEP_SECONDS, VirtualLoop, clocks, run
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Heard:
 
 def listen(seconds: float, faults: Sequence[dict[str, object]], later: Sequence[dict[str, object]] = ()) -> Heard:
     """Hold one socket open for a while; some faults are set before it connects, some a second later."""
-    loop = VirtualLoop(1000.0)
+    loop = VirtualLoop(1000.0, STEP_SECONDS)
     heard = Heard(loop)
 
     async def listening() -> None:

@@ -18,7 +18,7 @@ from tests import stored_rows
 from tests.faults.fault import Fault, Finding
 from tests.live import Exchange, Run, collecting, errors_in
 from tests.stored_rows import TABLE
-from tests.virtual import VirtualLoop, clocks, run
+from tests.virtual import STEP_SECONDS, VirtualLoop, clocks, run
 
 _HANDLES = Path("/proc/self/fd")
 _START = 1000.0
@@ -79,7 +79,7 @@ class Trouble:
         return replace(worst, broken=tuple(dict.fromkeys(each for finding in found for each in finding.broken)))
 
     def _play(self, folder: Path, moment: float) -> Finding:
-        loop = VirtualLoop(_START)
+        loop = VirtualLoop(_START, STEP_SECONDS)
         with clocks(loop), _logs() as logs:
             return run(loop, _play(self, Scene(loop, logs, moment), folder))
 

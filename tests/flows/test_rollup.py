@@ -88,7 +88,7 @@ def test_bad_usage_is_one_line_and_exit_2(tmp_path: Path) -> None:
         (["--start", "2026-01-02", "--end", "2026-01-02"], "--end: is not after --start 2026-01-02"),
         (["--start", "2200-01-01"], "no hour of 2200-01-01T00:00:00Z to"),
         (["--symbols", "BTC"], "--symbols: 'BTC' is not BASE/QUOTE"),
-        (["--backend", "postgres"], "--backend: String should match"),
+        (["--backend", "postgres"], "--backend: Input should be 'sqlite' or 'bigtable'"),
         (["--backend", "bigtable"], "needs BIGTABLE_PROJECT_ID and BIGTABLE_INSTANCE_ID: set both"),
         (["--since", "2026-01-02"], "unrecognized arguments: --since"),
     ],
