@@ -119,7 +119,7 @@ async def test_a_full_spool_is_said_and_ends_nothing(full: Place, caplog: pytest
     """No exception reaches the capture; one error line says how many rows are held and what to do."""
     for second in range(5):
         await full.sink.put(rows(second, second + 1), NOTHING)
-    [record] = caplog.records
+    [record] = [record for record in caplog.records if record.name == "depth.sinks"]
     assert record.levelno == logging.ERROR
     assert record.message.startswith("1 rows are held in memory, 0 were dropped: spool ")
     assert record.message.endswith("see why the store takes no rows, or raise SPOOL_MAX_MB")

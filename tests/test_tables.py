@@ -84,8 +84,10 @@ def test_no_table_stands_in_for_another_s_companion(suffix: str) -> None:
         (tables.collectors_table, "value"),
         (
             tables.gaps_table,
-            "start end missing cause detected_at opened_alert_at growing_alert_at resolved_at "
-            "resolved_alert_at lost_at first_start",
+            (
+                "start end missing cause detected_at opened_alert_at growing_alert_at resolved_at "
+                "resolved_alert_at lost_at first_start"
+            ),
         ),
     ],
 )
