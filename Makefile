@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test e2e chromium pictures nautilus lint bench growth footprint up down lock clean
+.PHONY: setup demo test e2e scenes chromium pictures nautilus lint bench growth footprint up down lock clean
 
 setup: .venv/.ready
 
@@ -27,6 +27,9 @@ test: setup
 
 e2e: setup chromium
 	$(RUN) -m pytest -m alone
+
+scenes: setup
+	$(RUN) -m pytest -m scenes
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -18,7 +18,7 @@ from depth.exchange.simulated import Options, SyntheticSource, threaded
 from tests import orchestra
 from tests.orchestra import Deployment, Run, Site, until
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.scenes, pytest.mark.timeout(900)]
 
 Played = dict[str, Future[Any]]
 LIVE_SECONDS = 90.0

@@ -4,6 +4,7 @@ import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class OnServer:
 @pytest.fixture(scope="module")
 def on_server(prefect_api: str, settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> OnServer:
     """Run both at the same time, then ask the server."""
+    began = datetime.now(UTC).isoformat()  # others use this server, too
     here, there = tmp_path_factory.mktemp("well"), tmp_path_factory.mktemp("unknown")
     env = settings | {"PREFECT_API_URL": prefect_api, "FLUSH_SECONDS": "1"}
     with (
@@ -44,8 +46,10 @@ def on_server(prefect_api: str, settings: dict[str, str], tmp_path_factory: pyte
         commands.running("collect", ["--symbols", "FOO/USDT"], there, env) as unknown,
     ):
         ended = commands.finish(unknown), commands.finish(well)
-    runs = httpx.post(f"{prefect_api}/flow_runs/filter", json={"flows": {"name": {"any_": ["collect"]}}}).json()
-    wanted = {"artifacts": {"key": {"any_": ["collector-run"]}}}
+    ours: dict[str, Any] = {"flows": {"name": {"any_": ["collect"]}}, "flow_runs": {"start_time": {"after_": began}}}
+    runs = httpx.post(f"{prefect_api}/flow_runs/filter", json=ours).json()
+    of_these = {"any_": [run["id"] for run in runs]}
+    wanted = {"artifacts": {"key": {"any_": ["collector-run"]}, "flow_run_id": of_these}}
     artifacts = httpx.post(f"{prefect_api}/artifacts/filter", json=wanted).json()
     return OnServer(ended[1], ended[0], runs, artifacts)
 
