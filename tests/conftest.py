@@ -1,5 +1,6 @@
 """The stores and the Prefect server that tests of more than one folder use."""
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -11,6 +12,18 @@ from depth.storage.sqlite import SqliteStore
 from tests import emulator, prefect_server
 
 Opener = Callable[[], Awaitable[Store]]
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command that a test runs in this process sets up logging; the next test finds none of it."""
+    root, library = logging.getLogger(), logging.getLogger("depth")
+    level, root_level, handlers = library.level, root.level, [*root.handlers]
+    yield
+    library.setLevel(level)
+    root.setLevel(root_level)
+    for handler in [handler for handler in root.handlers if handler not in handlers]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -83,8 +83,8 @@ class Processes:
                 time.sleep(0.1)
 
     def _lives(self, group: int) -> bool:
-        if group in self._own:
-            self._own[group].poll()
+        if group in self._own:  # not gone before it is reaped
+            return self._own[group].poll() is None
         return _began(group) != ""
 
     def children(self, name: str) -> list[int]:

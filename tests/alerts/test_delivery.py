@@ -145,7 +145,7 @@ async def test_retries_are_the_callers(cells: MemoryCells, one: FakeChannel) -> 
 
 def test_without_a_channel_there_is_nobody_to_tell(caplog: pytest.LogCaptureFixture, one: FakeChannel) -> None:
     """One line for who wonders."""
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "depth")
     assert not Dispatcher([])
     assert Dispatcher([one])
     assert caplog.messages == ["no ALERT_WEBHOOK_URL and no ALERT_URLS: nobody is alerted"]
