@@ -20,7 +20,6 @@ from dockerfile_parse import DockerfileParser
 _LIBRARIES = (
     "ca-certificates,libssl3,libffi8,libsqlite3-0,libbz2-1.0,liblzma5,zlib1g,libreadline8,libncursesw6,libuuid1"
 )
-_MIRROR = "http://deb.debian.org/debian"
 _STEP_SECONDS = 900
 _PATH = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin"
 # How this machine reaches the package index.
@@ -82,7 +81,7 @@ def python_312() -> Path | None:
 
 def make_base(root: Path) -> None:
     """Make what stands in for ``python:3.12-slim-bookworm``; takes some minutes."""
-    _run(["debootstrap", "--variant=minbase", f"--include={_LIBRARIES}", "bookworm", str(root), _MIRROR])
+    _run(["debootstrap", "--variant=minbase", f"--include={_LIBRARIES}", "bookworm", str(root)])
     python = python_312()
     assert python is not None
     _run(["cp", "-a", f"{python}/.", str(root / "usr/local")])
