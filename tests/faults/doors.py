@@ -18,10 +18,12 @@ class Door:
 
     Attributes:
         host: ``127.0.0.1:PORT``, open or shut.
+        delay: seconds by which each answer is late.
     """
 
     def __init__(self, target: str) -> None:
         self.host = ""
+        self.delay = 0.0
         self._target = target.rsplit(":", 1)
         self._port = 0
         self._server: asyncio.Server | None = None
@@ -61,14 +63,16 @@ class Door:
         with suppress(OSError):
             theirs, ours = await asyncio.open_connection(self._target[0], int(self._target[1]))
             self._writers.add(ours)
-            await asyncio.gather(self._pass(reader, ours), self._pass(theirs, writer))
+            await asyncio.gather(self._pass(reader, ours), self._pass(theirs, writer, answers=True))
             self._writers.discard(ours)
         self._writers.discard(writer)
         writer.transport.abort()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False) -> None:
         try:
             while data := await reader.read(_CHUNK):
+                if answers:
+                    await asyncio.sleep(self.delay)
                 if not self._hangs:
                     writer.write(data)
                     await writer.drain()

@@ -53,13 +53,13 @@ async def _drain(folder: Path, options: StoreOptions, rows: int) -> Finding:
     return Finding(f"{speed:,} rows/s", {"rows": rows, "rows/s": speed}, tuple(broken))
 
 
-FAULTS = tuple(
-    Fault(
-        section,
-        f"{_ROWS:,} rows wait when the store comes back",
-        f"every row is stored, {_FAST:,} rows/s or more",
-        lambda folder, backend=backend: _play(folder, backend, _ROWS),  # type: ignore[misc]
-        alone=True,
-    )
-    for section, backend in (("Bigtable", "bigtable"), ("SQLite and disks", "sqlite"))
+def _fault(section: str, store: str, backend: str) -> Fault:
+    name = f"{_ROWS:,} rows wait in the spool when {store} comes back"
+    must = f"every row is stored, {_FAST:,} rows/s or more"
+    return Fault(section, name, must, lambda folder: _play(folder, backend, _ROWS), alone=True)
+
+
+FAULTS = (
+    _fault("Bigtable", "Bigtable", "bigtable"),
+    _fault("SQLite and disks", "the database", "sqlite"),
 )

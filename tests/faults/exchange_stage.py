@@ -23,6 +23,7 @@ from tests.virtual import STEP_SECONDS, VirtualLoop, clocks, run
 
 _START = 1000.0
 _LATE_SECONDS = 2
+_LOOK_SECONDS = 60.0  # nobody here asks what is seen between times
 # Where in a second a fault begins decides how many epochs it touches.
 _MOMENTS = (0.0, 0.25, 0.5, 0.75, 0.95)
 
@@ -119,6 +120,7 @@ async def _play(trouble: Trouble, scene: Scene, folder: Path) -> Finding:
         before=trouble.before,
         schedule=trouble.schedule,
         connections=trouble.connections,
+        look_seconds=_LOOK_SECONDS,
     ) as scene.run:
         await asyncio.sleep(scene.moment)
         scene.before = measure.held()
