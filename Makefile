@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test e2e scenes faults chromium pictures nautilus lint bench growth footprint up down lock clean
+.PHONY: setup demo test e2e scenes faults soak audit chromium pictures nautilus lint bench growth footprint up down lock clean
 
 setup: .venv/.ready
 
@@ -35,11 +35,20 @@ scenes: setup
 faults: setup
 	$(RUN) -m tests.faults --page docs/RELIABILITY.md
 
+# HOURS (2) at SPEED (60) times the market's speed, then a quarter of that in real time.
+soak: setup
+	$(RUN) -m tests.faults.soak $(or $(HOURS),2) $(or $(SPEED),60)
+
+# Known advisories against what is locked; says so where no index of advisories can be reached.
+audit: setup
+	.ci/audit
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+	$(BIN)/lint-imports --config tests/importlinter.toml
 
 # The report is tried in a real browser, the system's; without one its tests say so.
 chromium:
@@ -78,4 +87,4 @@ down: setup
 	$(RUN) -m deploy.local.stack down
 
 clean:
-	rm -rf .venv .venv-nautilus data .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv .venv-nautilus .venv-audit data .hypothesis .mypy_cache .ruff_cache
