@@ -1,8 +1,8 @@
 """`python -m tests.faults.soak [HOURS [SPEED]]`: a collector for hours, and what it holds and what it misses.
 
-First of a synthetic market that runs so many (60) times too fast, then for a quarter of that in real time. Exchange and collector
-are processes of their own, as they are typed; the store is SQLite. Writes docs/soak.json, for the page of results. Exit
-1 where a limit is passed.
+First of a synthetic market that runs so many (60) times too fast, then for a quarter of that in real time. Exchange and
+collector are processes of their own, as they are typed; the store is SQLite. Writes docs/soak.json, for the page of
+results. Exit 1 where a limit is passed.
 """
 
 import json

@@ -100,7 +100,7 @@ class Connection:
             await self._ws.prepare(request)
         except ConnectionResetError:  # the client has gone before it was answered
             self.alive = False
-            return self._ws
+            return web.Response()  # nobody reads it
         self._faults.connected = True
         self._faults.changed = self._changed
         self._subscribed()
