@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test e2e scenes chromium pictures nautilus lint bench growth footprint up down lock clean
+.PHONY: setup demo test e2e scenes faults chromium pictures nautilus lint bench growth footprint up down lock clean
 
 setup: .venv/.ready
 
@@ -30,6 +30,10 @@ e2e: setup chromium
 
 scenes: setup
 	$(RUN) -m pytest -m scenes
+
+# Every fault of the bench, and the page that says what came of each: docs/RELIABILITY.md.
+faults: setup
+	$(RUN) -m tests.faults --page docs/RELIABILITY.md
 
 lint: setup
 	$(BIN)/ruff format --check .

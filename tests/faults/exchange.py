@@ -8,7 +8,7 @@ from random import Random
 from depth.anchoring import Schedule
 from depth.exchange.simulated import Options, SocketOptions, SyntheticSource
 from tests import markets
-from tests.faults.bench import Scene, Trouble
+from tests.faults.exchange_stage import Scene, Trouble
 from tests.live import Exchange
 
 _DEPTH = "/api/v3/depth"

@@ -1,5 +1,12 @@
 """Every fault of the bench, in the order of the page."""
 
-from tests.faults import exchange
+from tests.faults import drain, exchange, starts, stores
 
-FAULTS = (*exchange.FAULTS,)
+_SECTIONS = ("Sockets", "Snapshots", "The market", "Event times", "The process", "Bigtable", "SQLite and disks")
+
+FAULTS = tuple(
+    sorted(
+        (*exchange.FAULTS, *stores.FAULTS, *starts.FAULTS, *drain.FAULTS),
+        key=lambda fault: _SECTIONS.index(fault.section),
+    )
+)
