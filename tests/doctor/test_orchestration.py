@@ -134,6 +134,14 @@ async def test_settings_that_prefect_itself_cannot_read_fail(monkeypatch: pytest
     assert "prefect config view" in found.text
 
 
+async def test_settings_that_take_too_long_to_read_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prefect is imported for them, which a busy machine may not do in time."""
+    monkeypatch.setattr(orchestration, "_SETTINGS_SECONDS", 0.01)
+    found = the("prefect", await orchestration.check())
+    assert found.level == "warn"
+    assert "prefect config view" in found.text
+
+
 @pytest.mark.alone
 async def test_the_real_server_is_ok(prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", prefect_api)

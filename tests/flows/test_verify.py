@@ -94,6 +94,13 @@ def test_three_holes_are_found_exactly_and_resolved_once_they_are_filled(databas
     assert ledger(database) == resolved
 
 
+def test_a_table_without_rows_is_not_called_whole(database: Path, tmp_path: Path) -> None:
+    """A collector has begun it and stored nothing yet."""
+    asyncio.run(fill(SqliteStore(database), HOUR, HOUR))
+    ended = commands.run("verify", [], tmp_path)
+    assert (ended.code, ended.error) == (0, "nothing to check: no row is stored yet")
+
+
 def test_two_commands_at_the_same_time_are_as_one(database: Path, tmp_path: Path) -> None:
     """As the schedules of a busy worker may have it."""
     asyncio.run(fill(SqliteStore(database), HOUR - 10, END, HOLES))
