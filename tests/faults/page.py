@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from benchmarks import machine
+from tests.faults.elsewhere import ELSEWHERE, HOSTILE
 from tests.faults.fault import Fault
-from tests.faults.orchestration import ELSEWHERE
 from tests.faults.played import Played
 from tests.faults.soak import RESULTS
 
@@ -46,13 +46,25 @@ def page(results: Sequence[Played], seconds: float) -> str:
     ]
     for section, of_section in groupby(results, key=lambda played: played.fault.section):
         parts.append(f"## {section}\n\n" + _table(of_section))
-    return "\n".join([*parts, _elsewhere(), _soaked()])
+    return "\n".join([*parts, elsewhere()])
 
 
-def _elsewhere() -> str:
-    lines = [f"| {name} | `{path}`: `{test}` |" for name, (path, test) in ELSEWHERE.items()]
+def elsewhere() -> str:
+    """Write what other commands and tests have shown; the last parts of the page."""
     said = "What takes a Prefect server, workers and minutes is tried by tests; `make e2e` and `make scenes` run them."
-    return "\n".join(["## Orchestration, by tests", "", said, "", "| fault | test |", "|---|---|", *lines, ""])
+    hostile = "Tried by tests of `make test`; `make fuzz` looks for more of it, guided by what the bytes reach."
+    return "\n".join(
+        [
+            f"## Orchestration, by tests\n\n{said}\n\n{_tests(ELSEWHERE)}",
+            f"## Hostile input\n\n{hostile}\n\n{_tests(HOSTILE)}",
+            _soaked(),
+        ]
+    )
+
+
+def _tests(named: Mapping[str, tuple[str, str]]) -> str:
+    lines = [f"| {name} | `{path}`: `{test}` |" for name, (path, test) in named.items()]
+    return "\n".join(["| what | test |", "|---|---|", *lines, ""])
 
 
 def _soaked() -> str:
@@ -67,8 +79,8 @@ def _soaked() -> str:
         lines.append(
             f"- {run['speed']} times the market's speed for {run['minutes']} minutes, {run['epochs']:,} epochs: "
             f"{run['missing']} missing, {run['waiting']} rows left in the spool, {run['megabytes']} MB at the end, "
-            f"{run['slope']:+} MB an hour, open files {run['files'][0]} then {run['files'][1]}, epoch to commit p99 "
-            f"{run['latency_ms']} ms, {run['processor']:.0%} of a core: {verdict}"
+            f"{run['slope']:+} MB an hour, open files {run['files'][0]} then {run['files'][1]}, {_latency(run)}"
+            f"{run['processor']:.0%} of a core: {verdict}"
         )
     return "\n".join(lines) + "\n"
 
@@ -76,6 +88,11 @@ def _soaked() -> str:
 def _machine() -> str:
     here = machine.describe()
     return f"{here['cores']} cores of {here['cpu']}, {here['system']}, {here['python']}"
+
+
+def _latency(run: Mapping[str, int]) -> str:
+    """Where the market is faster than the clock, seconds from one to the other mean nothing."""
+    return f"epoch to commit p99 {run['latency_ms']} ms, " if run["speed"] == 1 else ""
 
 
 def _summary(results: Iterable[Played]) -> str:

@@ -102,7 +102,7 @@ def soak(speed: int, seconds: float) -> Soaked:
             processor = sum(psutil.Process(process.pid).cpu_times()[:2]) / (time.time() - _began(process.pid))
             ended = commands.finish(process, signal.SIGTERM)
         epochs = _epochs(folder / "depth.db")
-    latency, waiting = re.search(r"p99 (\d+) ms", ended.err), re.search(r"(\d+) rows wait", ended.err)
+    latency, waiting = re.search(r"p99 (-?\d+) ms", ended.err), re.search(r"(\d+) rows wait", ended.err)
     assert latency, ended.err
     assert waiting, ended.err
     warm = [sample for sample in samples if sample.at > min(_WARM_SECONDS, seconds * _WARM_SHARE)]
