@@ -1,6 +1,7 @@
 """The page of results, docs/RELIABILITY.md."""
 
 import json
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -9,7 +10,7 @@ from benchmarks import machine
 from tests.faults.elsewhere import ELSEWHERE, HOSTILE
 from tests.faults.fault import Fault
 from tests.faults.played import Played
-from tests.faults.soak import RESULTS
+from tests.faults.soak import RESULTS, SLOPE_MINUTES
 
 _TEXT = """# Reliability
 
@@ -73,21 +74,27 @@ def _soaked() -> str:
         return "## Soak\n\n`make soak` has not been run.\n"
     told = json.loads(RESULTS.read_text(encoding="utf-8"))
     here = told["machine"]
-    lines = [f"## Soak\n\nRun on {told['date']} on {here['cores']} cores of {here['cpu']}, {here['python']}.\n"]
+    where = f"{here['cores']} cores of {here['cpu']}, {here['python']}, load average {told['load']:.0f}"
+    lines = [f"## Soak\n\nRun on {told['date']} on {where}.\n"]
     for run in told["runs"]:
         verdict = "**broken**: " + "; ".join(run["broken"]) if run["broken"] else "all within limits"
         lines.append(
             f"- {run['speed']} times the market's speed for {run['minutes']} minutes, {run['epochs']:,} epochs: "
             f"{run['missing']} missing, {run['waiting']} rows left in the spool, {run['megabytes']} MB at the end, "
-            f"{run['slope']:+} MB an hour, open files {run['files'][0]} then {run['files'][1]}, {_latency(run)}"
-            f"{run['processor']:.0%} of a core: {verdict}"
+            f"{run['slope']:+} MB an hour{_short(run)}, open files {run['files'][0]} then {run['files'][1]}, "
+            f"{_latency(run)}{run['processor']:.0%} of a core: {verdict}"
         )
     return "\n".join(lines) + "\n"
 
 
 def _machine() -> str:
     here = machine.describe()
-    return f"{here['cores']} cores of {here['cpu']}, {here['system']}, {here['python']}"
+    busy = os.getloadavg()[2]
+    return f"{here['cores']} cores of {here['cpu']}, {here['system']}, {here['python']}, load average {busy:.0f}"
+
+
+def _short(run: Mapping[str, float]) -> str:
+    return "" if run["minutes"] >= SLOPE_MINUTES else " (too short a run to tell)"
 
 
 def _latency(run: Mapping[str, int]) -> str:
