@@ -49,7 +49,7 @@ def parse(model: type[Options], arguments: list[str] | None) -> Options:
     except ValidationError as error:
         raise UsageError(describe(error, lambda name: "--" + name.replace("_", "-"))) from None
     except SettingsError as error:
-        raise UsageError(" ".join(str(error).split())) from None
+        raise UsageError(" ".join(str(error).removeprefix("error parsing CLI: ").split())) from None
 
 
 def parse_subcommand(model: type[BaseModel], arguments: list[str] | None) -> BaseModel:
@@ -65,11 +65,15 @@ def parse_subcommand(model: type[BaseModel], arguments: list[str] | None) -> Bas
     Raises:
         UsageError: no such command, or something is wrong with its options.
     """
+    known = ", ".join(model.model_fields)
+    named = (sys.argv[1:] if arguments is None else arguments)[:1]
+    if named and not named[0].startswith("-") and named[0] not in model.model_fields:
+        raise UsageError(f"there is no command {named[0]}: name one of {known}")
     commands = parse(model, arguments)
     for name in model.model_fields:
         if isinstance(options := getattr(commands, name), BaseModel):
             return options
-    raise UsageError(f"no command: name one of {', '.join(model.model_fields)}")
+    raise UsageError(f"no command: name one of {known}")
 
 
 def describe(error: ValidationError, spell: Callable[[str], str] = str) -> str:
