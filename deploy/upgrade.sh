@@ -4,7 +4,8 @@
 #   sudo deploy/upgrade.sh [NAME]
 #
 # Whenever a collector stops, another one captures: the services of two are restarted one after the other, and while the
-# worker is restarted a collector of the new release stands in. `systemctl start` of a collector returns with its first row.
+# worker is restarted a collector of the new release stands in. `systemctl start` of a collector returns with its first
+# row; one of the new release that brings none is taken away, and the old release stays.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -19,9 +20,18 @@ as_depth() {
         --setenv=PREFECT_HOME=/var/lib/depth/prefect --working-directory="$current" "$@"
 }
 
+before=$(readlink "$current" || true)
 "$here/deploy/install.sh" "$@"
 
-systemctl start "$standin"
+if ! systemctl start "$standin"; then
+    systemctl stop "$standin"
+    if [[ -n $before ]]; then
+        ln --symbolic --no-dereference --force "$before" "$current.part"
+        mv --no-target-directory "$current.part" "$current"
+    fi
+    say "the new release captures nothing: see journalctl --unit=$standin; nothing was restarted, ${before:-no release} stays"
+    exit 1
+fi
 trap 'systemctl stop "$standin"' EXIT
 
 mapfile -t collectors < <(systemctl list-units --plain --no-legend --state=active 'depth-collect@*' | cut -d ' ' -f 1)

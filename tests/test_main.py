@@ -113,7 +113,7 @@ def test_help_names_every_command_and_option(tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         ([], "name one of"),
-        (["dance"], "dance"),
+        (["dance"], "error: there is no command dance: name one of collect, "),
         (["collect", "--step", "0"], "--step: Input should be greater than"),
         (["collect", "--step", "0", "--symbols", "X"], "--symbols: 'X' is not BASE/QUOTE"),
         (["collect", "--nonsense", "1"], "--nonsense"),
