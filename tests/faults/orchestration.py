@@ -41,7 +41,7 @@ class Trouble:
     def fault(self) -> Fault:
         """Make it a row of the table."""
         must = "no epoch lost, exit code 0" + (f"; it says in one line: {self.says}" if self.says else "")
-        return Fault(SECTION, self.name, must, lambda folder: asyncio.run(self._play(folder)), idle=True)
+        return Fault(SECTION, self.name, must, lambda folder: asyncio.run(self._play(folder)), alone=True)
 
     async def _play(self, folder: Path) -> Finding:
         home = folder / "server"

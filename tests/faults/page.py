@@ -1,12 +1,15 @@
 """The page of results, docs/RELIABILITY.md."""
 
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from benchmarks import machine
 from tests.faults.fault import Fault
+from tests.faults.orchestration import ELSEWHERE
 from tests.faults.played import Played
+from tests.faults.soak import RESULTS
 
 _TEXT = """# Reliability
 
@@ -43,7 +46,31 @@ def page(results: Sequence[Played], seconds: float) -> str:
     ]
     for section, of_section in groupby(results, key=lambda played: played.fault.section):
         parts.append(f"## {section}\n\n" + _table(of_section))
-    return "\n".join(parts)
+    return "\n".join([*parts, _elsewhere(), _soaked()])
+
+
+def _elsewhere() -> str:
+    lines = [f"| {name} | `{path}`: `{test}` |" for name, (path, test) in ELSEWHERE.items()]
+    said = "What takes a Prefect server, workers and minutes is tried by tests; `make e2e` and `make scenes` run them."
+    return "\n".join(["## Orchestration, by tests", "", said, "", "| fault | test |", "|---|---|", *lines, ""])
+
+
+def _soaked() -> str:
+    """Tell of the last soak, where there was one."""
+    if not RESULTS.exists():
+        return "## Soak\n\n`make soak` has not been run.\n"
+    told = json.loads(RESULTS.read_text(encoding="utf-8"))
+    here = told["machine"]
+    lines = [f"## Soak\n\nRun on {told['date']} on {here['cores']} cores of {here['cpu']}, {here['python']}.\n"]
+    for run in told["runs"]:
+        verdict = "**broken**: " + "; ".join(run["broken"]) if run["broken"] else "all within limits"
+        lines.append(
+            f"- {run['speed']} times the market's speed for {run['minutes']} minutes, {run['epochs']:,} epochs: "
+            f"{run['missing']} missing, {run['waiting']} rows left in the spool, {run['megabytes']} MB at the end, "
+            f"{run['slope']:+} MB an hour, open files {run['files'][0]} then {run['files'][1]}, epoch to commit p99 "
+            f"{run['latency_ms']} ms, {run['processor']:.0%} of a core: {verdict}"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def _machine() -> str:

@@ -1,8 +1,8 @@
-"""`python -m tests.faults.soak [HOURS]`: a collector for hours, and what it holds and what it misses.
+"""`python -m tests.faults.soak [HOURS [SPEED]]`: a collector for hours, and what it holds and what it misses.
 
-First of a synthetic market that runs 60 times too fast, then for a quarter of that in real time. Exchange and collector
-are processes of their own, as they are typed; the store is SQLite. Writes docs/soak.json, for the page of results. Exit
-1 where a limit is passed.
+First of a synthetic market that runs so many (60) times too fast, then for a quarter of that in real time. Exchange and
+collector are processes of their own, as they are typed; the store is SQLite. Writes docs/soak.json, for the page of
+results. Exit 1 where a limit is passed.
 """
 
 import json
@@ -78,7 +78,8 @@ class _Sample:
 def main(arguments: Sequence[str]) -> int:
     """Soak and tell; give the exit code."""
     hours = float(arguments[0]) if arguments else 2.0
-    results = [soak(_FAST, hours * 3600), soak(1, hours * 3600 * _REAL_SHARE)]
+    speed = int(arguments[1]) if arguments[1:] else _FAST
+    results = [soak(speed, hours * 3600), soak(1, hours * 3600 * _REAL_SHARE)]
     told = {"machine": machine.describe(), "date": time.strftime("%Y-%m-%d", time.gmtime())}
     RESULTS.write_text(json.dumps(told | {"runs": [asdict(each) for each in results]}, indent=1) + "\n")
     for each in results:
