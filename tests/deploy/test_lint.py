@@ -2,8 +2,8 @@
 
 import shutil
 import subprocess
-from importlib.util import find_spec
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
