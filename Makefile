@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test e2e scenes chromium pictures nautilus lint bench growth footprint up down lock clean
+.PHONY: setup demo test e2e chromium pictures nautilus lint bench growth footprint up down lock clean
 
 setup: .venv/.ready
 
@@ -28,16 +28,13 @@ test: setup
 e2e: setup chromium
 	$(RUN) -m pytest -m alone
 
-scenes: setup
-	$(RUN) -m pytest -m scenes
-
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 
-# The report is tried in a real browser, the system's; without one its tests say so.
+# The report and Prefect's pages are tried in a real browser, the system's; without one their tests say so.
 chromium:
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 		{ apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || \
