@@ -57,7 +57,8 @@ def _play(site: Site, pool: ThreadPoolExecutor, told: list[str], place: dict[str
     def first() -> None:
         play("one", lambda: scenes.kill_one(site, "one", 1))
         play("two", lambda: scenes.kill_one(site, "two", 2))
-        play("crash", lambda: scenes.crash_at_once(site))
+        play("bigtable", lambda: scenes.into_bigtable(site, place))
+        play("fail", lambda: scenes.fail(site, told))
 
     def second() -> None:
         play("together", lambda: scenes.kill_together(site))
@@ -65,12 +66,14 @@ def _play(site: Site, pool: ThreadPoolExecutor, told: list[str], place: dict[str
         play("zombie", lambda: scenes.find_crashed(site))
 
     def third() -> None:
+        play("crash", lambda: scenes.crash_at_once(site))
         play("scheduled", lambda: scenes.by_schedule(site))
-        play("fail", lambda: scenes.fail(site, told))
-        play("bigtable", lambda: scenes.into_bigtable(site, place))
+
+    def fourth() -> None:
+        play("relay", lambda: scenes.relay(site))
         play("stuck", lambda: scenes.never_start(site))
 
-    wait([pool.submit(lane) for lane in (first, second, third, lambda: play("relay", lambda: scenes.relay(site)))])
+    wait([pool.submit(lane) for lane in (first, second, third, fourth)])
     play("outage", lambda: scenes.outage(site))
     return played
 
