@@ -27,7 +27,7 @@ test: setup
 	$(RUN) -m pytest -n 3 --dist worksteal
 
 commands: setup
-	$(RUN) -m pytest -m commands -n 3 --dist worksteal
+	$(RUN) -m pytest -m 'commands and not alone' -n 3 --dist worksteal
 
 e2e: setup chromium
 	$(RUN) -m pytest -m alone

@@ -304,6 +304,8 @@ def test_who_reads_a_store_loads_neither_arrow_nor_the_exchange(tmp_path: Path) 
     code = """
 import os, signal, sys, threading
 from depth.__main__ import main
+
+pytestmark = pytest.mark.commands
 threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT)).start()
 assert main(["watch"]) == 130
 print(*sorted({name.partition(".")[0] for name in sys.modules}
