@@ -15,10 +15,6 @@ patience=${PATIENCE:-180}
 
 say() { printf '%s\n' "$*" >&2; }
 active() { systemctl --quiet is-active "$1"; }
-as_depth() {
-    systemd-run --quiet --wait --pipe --uid=depth --property=EnvironmentFile=/etc/depth/depth.env \
-        --setenv=PREFECT_HOME=/var/lib/depth/prefect --working-directory="$current" "$@"
-}
 
 before=$(readlink "$current" || true)
 "$here/deploy/install.sh" "$@"
@@ -44,12 +40,13 @@ if active depth-server; then
 fi
 if active depth-worker; then
     # The deployments name the folder of a release: from here on, of the new one.
-    as_depth "$current/deploy/flows.sh"
+    "$current/deploy/as-depth.sh" deploy/flows.sh
     systemctl restart depth-worker
     say "waiting for a collector of the worker"
     until=$((SECONDS + patience))
     sleep 15 # rows of the run that has just ended are too old by then
-    until as_depth "$current/.venv/bin/python" -m depth health --max-age 10 --collectors $((${#collectors[@]} + 1)); do
+    wanted=$((${#collectors[@]} + 1))
+    until "$current/deploy/as-depth.sh" python -m depth health --max-age 10 --collectors "$wanted"; do
         if ((SECONDS >= until)); then
             trap - EXIT
             say "the worker brings no collector: see journalctl --unit=depth-worker; $standin goes on"

@@ -31,7 +31,7 @@ def _run(arguments: list[str]) -> int:
     command = [*itertools.dropwhile(lambda word: word.startswith("--"), arguments)]
     folder = next(word.partition("=")[2] for word in arguments if word.startswith("--working-directory="))
     os.chdir(folder)
-    os.execve(command[0], command, json.loads((SYSTEMD / "environment.json").read_text()))  # noqa: S606  # as it does
+    os.execvpe(command[0], command, json.loads((SYSTEMD / "environment.json").read_text()))  # noqa: S606  # as it does
 
 
 if __name__ == "__main__":

@@ -57,3 +57,24 @@ def test_a_worker_asks_for_a_collector_and_leaves_nothing_behind(tmp_path: Path)
     assert [
         state for state in read_state(tmp_path / "spool.db") if state.captured_epoch != state.acknowledged_epoch
     ] == []
+
+
+def test_flows_without_an_address_or_without_prefect_say_what_is_missing(tmp_path: Path) -> None:
+    """At once, and by one line."""
+    (tmp_path / "deploy").mkdir()
+    script = tmp_path / "deploy" / "flows.sh"
+    script.write_text((_DEPLOY / "flows.sh").read_text())
+    here = {"PATH": "/usr/bin:/bin"}
+    for environment, says in (
+        (here, "PREFECT_API_URL: is not set: for a server on this machine it is http://127.0.0.1:4200/api\n"),
+        (here | {"PREFECT_API_URL": "http://127.0.0.1:9/api"}, "no Prefect is installed here: make setup, or use "),
+    ):
+        done = subprocess.run(["sh", script], env=environment, capture_output=True, text=True, timeout=20, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert says in done.stderr
+
+
+def test_as_depth_wants_a_command() -> None:
+    done = subprocess.run([_DEPLOY / "as-depth.sh"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "python -m depth doctor" in done.stderr

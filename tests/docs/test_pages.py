@@ -60,7 +60,6 @@ KNOWN: list[tuple[str, "set[int] | str | None"]] = [
     ("cbt ", {0}),
     ("git archive", {0}),
     ("./run.sh", "tests/deploy/test_run_sh.py"),
-    ("deploy/flows.sh", "tests/deploy/test_units.py"),
     ("deploy/gce/release.sh", "tests/deploy/test_gce.py"),
 ]
 
