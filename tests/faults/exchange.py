@@ -329,7 +329,7 @@ TIMES = (
         before=lambda exchange: [exchange.faults.move_time(_DAY_MS, 1, socket) for socket in (1, 2)],
     ),
     Trouble(name="one socket tells one event an hour back", do=lambda s: s.faults.move_time(-3_600_000, socket=1)),
-    Trouble(name="both sockets tell one event an hour back", do=lambda s: s.faults.move_time(-3_600_000)),
+    Trouble(name="both sockets tell one event an hour back", do=lambda s: s.faults.move_time(-3_600_000), as_told=1),
     Trouble(
         name="both sockets tell 50 events an hour back, then the truth",
         do=lambda s: s.faults.move_time(-3_600_000, 50),

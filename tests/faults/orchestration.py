@@ -1,4 +1,4 @@
-"""What Prefect can do to a collector that runs under it; and where the rest of it is tried."""
+"""What Prefect can do to a collector that runs under it; more of it is tried where `elsewhere` says."""
 
 import asyncio
 import re
@@ -126,33 +126,3 @@ FAULTS = tuple(
         Trouble(name="the Prefect API refuses connections for 30 s, and resets those there are", does=_restarting),
     )
 )
-
-# What takes a server with workers and minutes is tried by tests; `make e2e` and `make scenes` run them.
-ELSEWHERE = {
-    "the Prefect API cannot be reached when the command starts": (
-        "tests/flows/test_collect_on_a_server.py",
-        "test_without_its_server_it_collects_all_the_same",
-    ),
-    "the server is killed, and back 60 s later": (
-        "tests/test_orchestration.py",
-        "test_without_its_server_a_collector_goes_on",
-    ),
-    "the server is away at a hand-over": ("tests/test_orchestration.py", "test_a_hand_over_waits_for_the_server"),
-    "a flow's process is killed, as by the kernel when memory runs out": (
-        "tests/test_orchestration.py",
-        "test_a_killed_collector_is_replaced",
-    ),
-    "one of two collectors is killed": ("tests/test_orchestration.py", "test_of_two_collectors_one_may_be_killed"),
-    "worker and flow are killed together": (
-        "tests/test_orchestration.py",
-        "test_a_machine_that_starts_again_collects_again",
-    ),
-    "runs crash at once, again and again": (
-        "tests/test_orchestration.py",
-        "test_a_run_that_crashes_at_once_is_replaced_later_and_later",
-    ),
-    "the worker was away for more than six schedules": (
-        "tests/test_orchestration.py",
-        "test_after_an_absence_as_many_collect_as_are_wanted",
-    ),
-}

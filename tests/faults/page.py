@@ -1,15 +1,16 @@
 """The page of results, docs/RELIABILITY.md."""
 
 import json
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from benchmarks import machine
+from tests.faults.elsewhere import ELSEWHERE, HOSTILE
 from tests.faults.fault import Fault
-from tests.faults.orchestration import ELSEWHERE
 from tests.faults.played import Played
-from tests.faults.soak import RESULTS
+from tests.faults.soak import RESULTS, SLOPE_MINUTES
 
 _TEXT = """# Reliability
 
@@ -46,13 +47,25 @@ def page(results: Sequence[Played], seconds: float) -> str:
     ]
     for section, of_section in groupby(results, key=lambda played: played.fault.section):
         parts.append(f"## {section}\n\n" + _table(of_section))
-    return "\n".join([*parts, _elsewhere(), _soaked()])
+    return "\n".join([*parts, elsewhere()])
 
 
-def _elsewhere() -> str:
-    lines = [f"| {name} | `{path}`: `{test}` |" for name, (path, test) in ELSEWHERE.items()]
+def elsewhere() -> str:
+    """Write what other commands and tests have shown; the last parts of the page."""
     said = "What takes a Prefect server, workers and minutes is tried by tests; `make e2e` and `make scenes` run them."
-    return "\n".join(["## Orchestration, by tests", "", said, "", "| fault | test |", "|---|---|", *lines, ""])
+    hostile = "Tried by tests of `make test`; `make fuzz` looks for more of it, guided by what the bytes reach."
+    return "\n".join(
+        [
+            f"## Orchestration, by tests\n\n{said}\n\n{_tests(ELSEWHERE)}",
+            f"## Hostile input\n\n{hostile}\n\n{_tests(HOSTILE)}",
+            _soaked(),
+        ]
+    )
+
+
+def _tests(named: Mapping[str, tuple[str, str]]) -> str:
+    lines = [f"| {name} | `{path}`: `{test}` |" for name, (path, test) in named.items()]
+    return "\n".join(["| what | test |", "|---|---|", *lines, ""])
 
 
 def _soaked() -> str:
@@ -61,21 +74,32 @@ def _soaked() -> str:
         return "## Soak\n\n`make soak` has not been run.\n"
     told = json.loads(RESULTS.read_text(encoding="utf-8"))
     here = told["machine"]
-    lines = [f"## Soak\n\nRun on {told['date']} on {here['cores']} cores of {here['cpu']}, {here['python']}.\n"]
+    where = f"{here['cores']} cores of {here['cpu']}, {here['python']}, load average {told['load']:.0f}"
+    lines = [f"## Soak\n\nRun on {told['date']} on {where}.\n"]
     for run in told["runs"]:
         verdict = "**broken**: " + "; ".join(run["broken"]) if run["broken"] else "all within limits"
         lines.append(
             f"- {run['speed']} times the market's speed for {run['minutes']} minutes, {run['epochs']:,} epochs: "
             f"{run['missing']} missing, {run['waiting']} rows left in the spool, {run['megabytes']} MB at the end, "
-            f"{run['slope']:+} MB an hour, open files {run['files'][0]} then {run['files'][1]}, epoch to commit p99 "
-            f"{run['latency_ms']} ms, {run['processor']:.0%} of a core: {verdict}"
+            f"{run['slope']:+} MB an hour{_short(run)}, open files {run['files'][0]} then {run['files'][1]}, "
+            f"{_latency(run)}{run['processor']:.0%} of a core: {verdict}"
         )
     return "\n".join(lines) + "\n"
 
 
 def _machine() -> str:
     here = machine.describe()
-    return f"{here['cores']} cores of {here['cpu']}, {here['system']}, {here['python']}"
+    busy = os.getloadavg()[2]
+    return f"{here['cores']} cores of {here['cpu']}, {here['system']}, {here['python']}, load average {busy:.0f}"
+
+
+def _short(run: Mapping[str, float]) -> str:
+    return "" if run["minutes"] >= SLOPE_MINUTES else " (too short a run to tell)"
+
+
+def _latency(run: Mapping[str, int]) -> str:
+    """Where the market is faster than the clock, seconds from one to the other mean nothing."""
+    return f"epoch to commit p99 {run['latency_ms']} ms, " if run["speed"] == 1 else ""
 
 
 def _summary(results: Iterable[Played]) -> str:

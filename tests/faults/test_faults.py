@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.commands import ROOT
+from tests.faults.elsewhere import ELSEWHERE, HOSTILE
 from tests.faults.fault import Fault, Finding
-from tests.faults.orchestration import ELSEWHERE
 from tests.faults.page import page
 from tests.faults.played import Played, play
 from tests.faults.table import FAULTS
@@ -49,9 +49,9 @@ def test_every_fault_has_a_name_of_its_own() -> None:
 
 def test_what_the_page_says_of_other_tests_is_true() -> None:
     """Each is there, under that name."""
-    for path, name in ELSEWHERE.values():
+    for path, name in (*ELSEWHERE.values(), *HOSTILE.values()):
         tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 def test_the_page_tells_what_broke_and_what_was_not_played() -> None:
