@@ -49,11 +49,11 @@ def prefect(folder: Path) -> int:
                 page.get_by_text("Beginning flow run").first.wait_for()
                 page.wait_for_timeout(_DRAWN_MS)
                 keep(page, "prefect-run.png")
-            with shown.opened(browser, f"/artifacts/artifact/{shown.artifacts['coverage']}", 640) as page:
+            with shown.opened(browser, f"/artifacts/artifact/{shown.artifacts['coverage']}", 800) as page:
                 page.locator(prefect_ui.CHART).wait_for()
                 page.wait_for_timeout(_DRAWN_MS)
                 keep(page, "prefect-coverage.png")
-            with shown.opened(browser, '/events?events=["depth.gap.opened"]', 560) as page:
+            with shown.opened(browser, '/events?events=["depth.gap.opened"]', 640) as page:
                 page.get_by_text("Depth Gap Opened").wait_for()
                 page.wait_for_timeout(_DRAWN_MS)
                 keep(page, "prefect-events.png")
