@@ -39,21 +39,21 @@ def report(folder: Path) -> int:
 
 
 def prefect(folder: Path) -> int:
-    """Collect for a minute on a server, lose some seconds of it, and take pictures of what the UI shows."""
+    """Collect for a while on a server, lose some seconds of it, and take pictures of what the UI shows."""
     folder = folder / "prefect-ui"
     folder.mkdir()
     with prefect_server.running(folder) as api:
-        shown = prefect_ui.play(api, folder, 60)
+        shown = prefect_ui.play(api, folder, 40)
         with chromium.running() as browser:
             with shown.opened(browser, f"/runs/flow-run/{shown.collected['id']}", 760) as page:
-                page.get_by_text("BTC/USDT").first.wait_for()
+                page.get_by_text("Beginning flow run").first.wait_for()
                 page.wait_for_timeout(_DRAWN_MS)
                 keep(page, "prefect-run.png")
-            with shown.opened(browser, f"/artifacts/artifact/{shown.artifacts['coverage']}", 640) as page:
+            with shown.opened(browser, f"/artifacts/artifact/{shown.artifacts['coverage']}", 800) as page:
                 page.locator(prefect_ui.CHART).wait_for()
                 page.wait_for_timeout(_DRAWN_MS)
                 keep(page, "prefect-coverage.png")
-            with shown.opened(browser, '/events?events=["depth.gap.opened"]', 560) as page:
+            with shown.opened(browser, '/events?events=["depth.gap.opened"]', 640) as page:
                 page.get_by_text("Depth Gap Opened").wait_for()
                 page.wait_for_timeout(_DRAWN_MS)
                 keep(page, "prefect-events.png")

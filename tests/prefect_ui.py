@@ -72,7 +72,8 @@ def play(api: str, folder: Path, seconds: int) -> Shown:
     server = {"PREFECT_API_URL": api, "FLUSH_SECONDS": "2"}
     with threaded(SyntheticSource()) as exchange:
         urls = {"BINANCE_REST_URL": exchange.rest_url, "BINANCE_WS_URL": exchange.ws_url}
-        collected = commands.run("collect", ["--duration", str(seconds)], folder, **server, **urls)
+        with commands.running("collect", ["--duration", str(seconds)], folder, server | urls) as process:
+            collected = commands.finish(process, seconds=seconds + 90)
     assert collected.code == 0, collected.err
     with closing(sqlite3.connect(folder / "depth.db", isolation_level=None)) as database:
         keys = [key for (key,) in database.execute("SELECT row_key FROM binance_btc_depth ORDER BY row_key")]

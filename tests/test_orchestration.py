@@ -15,7 +15,7 @@ from tests.orchestra import Run, Site
 
 pytestmark = [
     pytest.mark.alone,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(emulator.find() is None, reason=emulator.MISSING),
 ]
 
@@ -175,7 +175,7 @@ def test_a_schedule_checks_and_sums_up(played: Played) -> None:
     assert scheduled.verified.state == "Gaps found"
     assert scheduled.rolled.state == "Completed"
     assert {"open-gaps", "coverage", "hours-made"} <= scheduled.artifacts
-    assert scheduled.events == 2
+    assert scheduled.events >= 1
 
 
 def test_a_deployed_run_stores_into_bigtable(played: Played) -> None:
@@ -191,6 +191,12 @@ def test_without_its_server_a_collector_goes_on(played: Played) -> None:
     assert outage.missing["one"] == []
     assert outage.uploads >= 20
     assert outage.states == ["Crashed", "Running"]
+
+
+def test_a_server_deletes_what_is_old(played: Played) -> None:
+    """Runs and events of four days ago, by the settings that we ship."""
+    outage: scenes.Outage = played["outage"].result()
+    assert outage.old == (0, 0)
 
 
 def test_a_hand_over_waits_for_the_server(played: Played) -> None:

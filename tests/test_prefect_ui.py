@@ -34,7 +34,7 @@ def test_a_run_is_a_page_with_its_uploads_and_logs(browser: Browser, shown: Show
     with shown.opened(browser, f"/runs/flow-run/{shown.collected['id']}") as page:
         expect(page.get_by_text(shown.collected["name"]).first).to_be_visible()
         expect(page.get_by_text("Completed").first).to_be_visible()
-        expect(page.get_by_text("BTC/USDT").first).to_be_visible()
+        expect(page.get_by_text("Beginning flow run").first).to_be_visible()
         page.get_by_role("tab", name="Task Runs").click()
         expect(page.get_by_text("rows of binance_btc_depth").first).to_be_visible()
 
