@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test e2e scenes faults soak fuzz audit chromium pictures nautilus lint bench growth footprint up down lock clean
+.PHONY: setup demo test commands e2e faults soak fuzz audit chromium pictures nautilus lint bench growth footprint up down lock clean
 
 setup: .venv/.ready
 
@@ -22,14 +22,15 @@ setup: .venv/.ready
 demo: setup
 	$(RUN) -m deploy.local.demo
 
+# Three workers on two cores, since tests wait too.
 test: setup
-	$(RUN) -m pytest -n 2 --dist worksteal
+	$(RUN) -m pytest -n 3 --dist worksteal
+
+commands: setup
+	$(RUN) -m pytest -m 'commands and not alone' -n 3 --dist worksteal
 
 e2e: setup chromium
 	$(RUN) -m pytest -m alone
-
-scenes: setup
-	$(RUN) -m pytest -m scenes
 
 # Every fault of the bench, and the page that says what came of each: docs/RELIABILITY.md.
 faults: setup
@@ -57,7 +58,7 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/lint-imports --config tests/importlinter.toml
 
-# The report is tried in a real browser, the system's; without one its tests say so.
+# The report and Prefect's pages are tried in a real browser, the system's; without one their tests say so.
 chromium:
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 		{ apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || \

@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> int:
-    options = command.parse(Commands, arguments).named()
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
     env = settings.load()
     command.log_to_stderr(env.log_level, env.log_format)
     match options:
@@ -57,6 +57,14 @@ def _run(arguments: list[str] | None) -> int:
             return _watch(options, env)
         case _:
             assert_never(options)
+
+
+def _parse(arguments: list[str]) -> CollectOptions | DoctorOptions | HealthOptions | WatchOptions:
+    """Read a command line that names a command first: a wrong name is told before what follows it."""
+    known = Commands.model_fields
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in known:
+        raise UsageError(f"there is no command {arguments[0]}: name one of {', '.join(known)}")
+    return command.parse(Commands, arguments).named()
 
 
 def _collect(options: CollectOptions, env: settings.Settings) -> int:

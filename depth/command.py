@@ -49,7 +49,7 @@ def parse(model: type[Options], arguments: list[str] | None) -> Options:
     except ValidationError as error:
         raise UsageError(describe(error, lambda name: "--" + name.replace("_", "-"))) from None
     except SettingsError as error:
-        raise UsageError(" ".join(str(error).split())) from None
+        raise UsageError(" ".join(str(error).removeprefix("error parsing CLI: ").split())) from None
 
 
 def describe(error: ValidationError, spell: Callable[[str], str] = str) -> str:

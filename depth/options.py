@@ -7,12 +7,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from depth import times
 
 
+def _symbol(name: str) -> str:
+    symbol = name.strip().upper()
+    base, slash, quote = symbol.partition("/")
+    if not (base and slash and quote) or "/" in quote:
+        raise ValueError(f"{symbol!r} is not BASE/QUOTE, for example BTC/USDT")
+    return symbol
+
+
 def _symbols(names: list[str]) -> list[str]:
-    symbols = [name.strip().upper() for given in names for name in given.split(",")]
-    for symbol in symbols:
-        base, slash, quote = symbol.partition("/")
-        if not (base and slash and quote) or "/" in quote:
-            raise ValueError(f"{symbol!r} is not BASE/QUOTE, for example BTC/USDT")
+    symbols = [_symbol(name) for given in names for name in given.split(",")]
     if len(set(symbols)) != len(symbols):
         raise ValueError("a symbol is named twice")
     return symbols
@@ -23,6 +27,7 @@ def _time(text: str) -> str:
     return text
 
 
+Symbol = Annotated[str, AfterValidator(_symbol)]
 Symbols = Annotated[list[str], AfterValidator(_symbols)]
 Time = Annotated[str, AfterValidator(_time), Field(coerce_numbers_to_str=True)]
 Backend = Literal["sqlite", "bigtable"]
@@ -64,9 +69,7 @@ class WatchOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    symbol: Annotated[str, AfterValidator(lambda name: _symbols([name])[0])] = Field(
-        "BTC/USDT", description="market, BASE/QUOTE"
-    )
+    symbol: Symbol = Field("BTC/USDT", description="market, BASE/QUOTE")
     backend: Backend | None = Field(None, description="store that is read; DB_BACKEND where not given")
     table_suffix: TableSuffix = Field("", description="as it was given to the collector")
     dry_run: bool = Field(default=False, description="collect in this process and store nothing, instead of reading")

@@ -169,8 +169,22 @@ class Site:
 
     def stored(self, run: Run) -> float:
         """Wait until the server knows of a run's first upload; give the moment at which the store acknowledged it."""
-        until(lambda: self.uploads(run), 60)
+        until(lambda: self.uploads(run), 180)
         return self.uploads(run)[-1][1]
+
+    def make_old(self, deployment: str, event: str, days: int) -> None:
+        """Have the runs of a deployment ended, and events occurred, so much earlier; the server is away."""
+        old = f"strftime('%Y-%m-%d %H:%M:%f000', {{}}, '-{days} days')"
+        runs = "deployment_id = (SELECT id FROM deployment WHERE name = ?)"
+        with closing(sqlite3.connect(self.folder / "prefect" / "prefect.db", timeout=30)) as db, db:
+            db.execute(f"UPDATE flow_run SET end_time = {old.format('end_time')} WHERE {runs}", [deployment])  # noqa: S608
+            db.execute(f"UPDATE events SET occurred = {old.format('occurred')} WHERE event = ?", [event])  # noqa: S608
+
+    def events(self, name: str, older: float = 0) -> int:
+        """Count events that occurred so many seconds ago or more, a week at most."""
+        since, until = (datetime.fromtimestamp(time.time() - ago, UTC).isoformat() for ago in (7 * 86_400, older))
+        wanted = {"event": {"name": [name]}, "occurred": {"since": since, "until": until}}
+        return int(self.request("POST", "events/filter", {"filter": wanted})["total"])
 
     def epochs(self, name: str) -> list[int]:
         """Give the stored seconds of a scene, oldest first."""
@@ -205,11 +219,12 @@ class Site:
         for pid in [self.stack.processes.running()[worker], *self.stack.processes.children(worker)]:
             os.killpg(pid, signal.SIGKILL)
 
-    def restart_server_after(self, seconds: float) -> tuple[float, float]:
+    def restart_server_after(self, seconds: float, meanwhile: Callable[[], object]) -> tuple[float, float]:
         """Kill the server, and start it again on its port; give when it was away."""
         port = int(self.stack.api.split(":")[2].removesuffix("/api"))
         os.killpg(self.stack.processes.running()["server"], signal.SIGKILL)
         began = time.time()
+        meanwhile()
         time.sleep(seconds)
         end = time.time()
         self.stack.start_server(port)

@@ -83,8 +83,7 @@ services=$(metadata depth-services)
 for service in $services; do
     # A worker begins once the server knows the flows.
     if [[ $service == depth-worker && -n $fresh ]]; then
-        systemd-run --quiet --wait --pipe --uid=depth --setenv=PREFECT_HOME=/var/lib/depth/prefect \
-            --property=EnvironmentFile=/etc/depth/depth.env /opt/depth/current/deploy/flows.sh ||
+        /opt/depth/current/deploy/as-depth.sh deploy/flows.sh ||
             say "the flows are not deployed: run deploy/flows.sh once Prefect answers"
     fi
     systemctl enable --now "$service"

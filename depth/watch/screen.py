@@ -92,6 +92,7 @@ class _Head:
         first.add_row(Text.assemble((view.symbol, "bold"), "  ", (printable(view.source), "dim")), Text(clock, "dim"))
         yield first
         if row is None:
+            yield _line([("waiting for the first second", "dim")])
             return
         best = [("bid ", "dim"), (_price(row.best_bid), "bold green"), ("  ask ", "dim")]
         best.append((_price(row.best_ask), "bold red"))

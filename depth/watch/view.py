@@ -141,7 +141,7 @@ class View:
         if self.trouble is not None:
             return self.trouble
         if self.row is None:
-            return "no row is stored yet: is a collector running?" if self.stored else "waiting for the first second"
+            return "no row is stored yet: is a collector running?" if self.stored else None
         if now - self.row.epoch > _OLD_SECONDS:
             asks = "is a collector running?" if self.stored else "the market is quiet, or the exchange is away"
             return f"no new row since {times.show(self.row.epoch)}: {asks}"

@@ -17,7 +17,7 @@ from depth.storage.bigtable import BigtableStore
 from flows import collect
 from tests import commands, emulator
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.commands, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")

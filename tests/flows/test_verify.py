@@ -29,7 +29,7 @@ from flows.verify import VerifyOptions
 from tests import commands
 from tests.stored_rows import SYMBOL, TABLE, rows, store_rows
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.commands
 
 HOUR = 1_768_053_600
 END = HOUR + 3600
