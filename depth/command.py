@@ -52,30 +52,6 @@ def parse(model: type[Options], arguments: list[str] | None) -> Options:
         raise UsageError(" ".join(str(error).removeprefix("error parsing CLI: ").split())) from None
 
 
-def parse_subcommand(model: type[BaseModel], arguments: list[str] | None) -> BaseModel:
-    """Read a command line that names a command first.
-
-    Args:
-        model: a `CliSubCommand` field for each command.
-        arguments: without the program's name; None for this process' own.
-
-    Returns:
-        The options of the command that was named.
-
-    Raises:
-        UsageError: no such command, or something is wrong with its options.
-    """
-    known = ", ".join(model.model_fields)
-    named = (sys.argv[1:] if arguments is None else arguments)[:1]
-    if named and not named[0].startswith("-") and named[0] not in model.model_fields:
-        raise UsageError(f"there is no command {named[0]}: name one of {known}")
-    commands = parse(model, arguments)
-    for name in model.model_fields:
-        if isinstance(options := getattr(commands, name), BaseModel):
-            return options
-    raise UsageError(f"no command: name one of {known}")
-
-
 def describe(error: ValidationError, spell: Callable[[str], str] = str) -> str:
     """Write a validation error as one line; one that is of no single field does not say what they hold: secrets too.
 

@@ -27,6 +27,7 @@ from depth.record import Record
 from tests import commands
 
 TABLE = "binance_btc_depth"
+_POOL_KEYS = ("type", "base_job_template")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Deployment:
         schedule: as prefect.yaml has it; none where runs are asked for.
         pool: the work pool.
         of: the deployment of prefect.yaml that it is made from.
+        env: further settings of its runs.
     """
 
     name: str
@@ -46,11 +48,12 @@ class Deployment:
     schedule: Mapping[str, Any] | None = None
     pool: str = POOL
     of: str = "collect"
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A flow run, as the API tells it; times are seconds UTC."""
+    """A flow run, as the API tells it; times are seconds UTC; scheduled: a schedule asked for it, nobody else."""
 
     id: str
     name: str
@@ -58,7 +61,9 @@ class Run:
     message: str
     due: float
     created: float
+    started: float | None
     ended: float | None
+    scheduled: bool
 
 
 class Site:
@@ -76,10 +81,14 @@ class Site:
         variants = [self._variant(shipped[each.of], each) for each in deployments]
         file = self.folder / "prefect.yaml"
         file.write_text(yaml.safe_dump(document | {"deployments": variants}))
-        self.stack.deploy(file, sorted({each.pool for each in deployments}))
+        self.stack.make_pool()
+        made = self.request("GET", f"work_pools/{POOL}")
+        for pool in sorted({each.pool for each in deployments} - {POOL}):
+            self.request("POST", "work_pools/", {key: made[key] for key in _POOL_KEYS} | {"name": pool})
+        self.stack.deploy(file)
 
     def _variant(self, shipped: dict[str, Any], deployment: Deployment) -> dict[str, Any]:
-        env = shipped["work_pool"]["job_variables"]["env"] | self.files(deployment.name)
+        env = shipped["work_pool"]["job_variables"]["env"] | self.files(deployment.name) | deployment.env
         options = shipped["parameters"]["options"] | deployment.options
         return shipped | {
             "name": deployment.name,
@@ -89,8 +98,8 @@ class Site:
         }
 
     def files(self, name: str) -> dict[str, str]:
-        """Give the settings of a scene's files and group."""
-        folder = self.folder / name
+        """Give the settings of a scene's files and group; a scene of several deployments is named before the dot."""
+        folder = self.folder / name.partition(".")[0]
         folder.mkdir(exist_ok=True)
         paths = {"SQLITE_PATH": str(folder / "depth.db"), "SPOOL_PATH": str(folder / "spool.db")}
         return paths | {"COLLECTOR_GROUP": name}
@@ -130,7 +139,9 @@ class Site:
                 each["state"]["message"] or "",
                 _seconds(each["expected_start_time"]),
                 _seconds(each["created"]),
+                _seconds(each["start_time"]) if each["start_time"] else None,
                 _seconds(each["end_time"]) if each["end_time"] else None,
+                each["auto_scheduled"],
             )
             for each in self.request("POST", "flow_runs/filter", wanted)
         ]
@@ -141,19 +152,39 @@ class Site:
     def states(self, deployment: str) -> list[str]:
         return [run.state for run in self.runs(deployment)]
 
-    def artifacts(self) -> set[str]:
-        """Name the artifacts that were left."""
-        return {each["key"] for each in self.request("POST", "artifacts/filter", {})}
+    def artifacts(self, run: Run | None = None) -> set[str]:
+        """Name the artifacts that were left, by one run or by all."""
+        wanted = {"flow_runs": {"id": {"any_": [run.id]}}} if run else {}
+        return {each["key"] for each in self.request("POST", "artifacts/filter", wanted)}
 
-    def task_runs(self, run: Run, start: float, end: float) -> int:
-        """Count the task runs of a flow run that began within ``[start, end)``."""
-        wanted = {"flow_runs": {"id": {"any_": [run.id]}}, "sort": "EXPECTED_START_TIME_DESC"}
-        began = [
-            _seconds(each["start_time"])
-            for each in self.request("POST", "task_runs/filter", wanted)
-            if each["start_time"]
-        ]
-        return sum(start <= moment < end for moment in began)
+    def uploads(self, run: Run) -> list[tuple[float, float]]:
+        """Give start and end of the uploads of a flow run that ended well, the newest 200 first."""
+        wanted = {
+            "flow_runs": {"id": {"any_": [run.id]}},
+            "task_runs": {"state": {"type": {"any_": ["COMPLETED"]}}, "name": {"like_": "store "}},
+            "sort": "END_TIME_DESC",
+        }
+        found = self.request("POST", "task_runs/filter", wanted)
+        return [(_seconds(each["start_time"]), _seconds(each["end_time"])) for each in found]
+
+    def stored(self, run: Run) -> float:
+        """Wait until the server knows of a run's first upload; give the moment at which the store acknowledged it."""
+        until(lambda: self.uploads(run), 180)
+        return self.uploads(run)[-1][1]
+
+    def make_old(self, deployment: str, event: str, days: int) -> None:
+        """Have the runs of a deployment ended, and events occurred, so much earlier; the server is away."""
+        old = f"strftime('%Y-%m-%d %H:%M:%f000', {{}}, '-{days} days')"
+        runs = "deployment_id = (SELECT id FROM deployment WHERE name = ?)"
+        with closing(sqlite3.connect(self.folder / "prefect" / "prefect.db", timeout=30)) as db, db:
+            db.execute(f"UPDATE flow_run SET end_time = {old.format('end_time')} WHERE {runs}", [deployment])  # noqa: S608
+            db.execute(f"UPDATE events SET occurred = {old.format('occurred')} WHERE event = ?", [event])  # noqa: S608
+
+    def events(self, name: str, older: float = 0) -> int:
+        """Count events that occurred so many seconds ago or more, a week at most."""
+        since, until = (datetime.fromtimestamp(time.time() - ago, UTC).isoformat() for ago in (7 * 86_400, older))
+        wanted = {"event": {"name": [name]}, "occurred": {"since": since, "until": until}}
+        return int(self.request("POST", "events/filter", {"filter": wanted})["total"])
 
     def epochs(self, name: str) -> list[int]:
         """Give the stored seconds of a scene, oldest first."""
@@ -188,11 +219,12 @@ class Site:
         for pid in [self.stack.processes.running()[worker], *self.stack.processes.children(worker)]:
             os.killpg(pid, signal.SIGKILL)
 
-    def restart_server_after(self, seconds: float) -> tuple[float, float]:
+    def restart_server_after(self, seconds: float, meanwhile: Callable[[], object]) -> tuple[float, float]:
         """Kill the server, and start it again on its port; give when it was away."""
         port = int(self.stack.api.split(":")[2].removesuffix("/api"))
         os.killpg(self.stack.processes.running()["server"], signal.SIGKILL)
         began = time.time()
+        meanwhile()
         time.sleep(seconds)
         end = time.time()
         self.stack.start_server(port)

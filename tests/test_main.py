@@ -82,6 +82,8 @@ def test_neither_prefect_nor_google_nor_other_exchanges_are_loaded(tmp_path: Pat
     code = """
 import sys
 from depth.__main__ import main
+
+pytestmark = pytest.mark.commands
 assert main(["collect", "--duration", "3"]) == 0
 print(*sorted(set(sys.modules) & {"prefect", "google.cloud", "grpc", "ccxt", "pyarrow", "fastapi", "sqlalchemy"}))
 """

@@ -17,6 +17,7 @@ def test_deployed_collected_verified_rolled_up(tmp_path: Path) -> None:
         site = Site(tmp_path, exchange)
         try:
             site.stack.start_server(free_port(0))
+            site.stack.make_pool()
             site.stack.deploy()
             site.stack.start_worker()
             site.ask("collect", "collect", time.time(), {"duration": 10, "relay": False})

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -25,6 +25,7 @@ POOL = "depth-pool"
 DEPLOYMENTS = ROOT / "prefect.yaml"
 DATA = ROOT / "data"
 _PREFECT = str(Path(sys.executable).with_name("prefect"))
+_STOP_WORKER = ROOT / "deploy" / "worker-stop.sh"
 _SERVER_PORT = 4200
 _SERVER_SECONDS = 90.0
 _EXCHANGE_PORT = 18080
@@ -105,14 +106,20 @@ class Stack:
                 raise NotUp(f"this machine is too slow: no Prefect server within {_SERVER_SECONDS:.0f} s: see {log}")
             time.sleep(0.3)
 
-    def deploy(self, file: Path = DEPLOYMENTS, pools: Iterable[str] = (POOL,)) -> None:
-        """Make pools and the deployments of a file.
+    def make_pool(self) -> None:
+        """Make the work pool.
+
+        Raises:
+            NotUp: Prefect refuses it.
+        """
+        self.run(_PREFECT, "work-pool", "create", POOL, "--type", "process", "--overwrite")
+
+    def deploy(self, file: Path = DEPLOYMENTS) -> None:
+        """Make the deployments of a file; their pools are there.
 
         Raises:
             NotUp: Prefect refuses one.
         """
-        for pool in pools:
-            self.run(_PREFECT, "work-pool", "create", pool, "--type", "process", "--overwrite")
         self.run(_PREFECT, "--no-prompt", "deploy", "--all", "--prefect-file", str(file))
 
     def start_worker(self, pool: str = POOL, name: str = "worker") -> None:
@@ -133,13 +140,18 @@ class Stack:
             raise NotUp(f"`{said}` failed: see {self.processes.folder / 'commands.log'}") from None
 
     def down(self, *workers: str) -> list[str]:
-        """Stop all of it; give the names of what ran.
-
-        A worker that ends kills its flows at once; flows that are asked first commit, ship and say what they did.
-        """
-        workers = workers or ("worker",)
-        self.processes.end([flow for worker in workers for flow in self.processes.children(worker)])
-        return self.processes.stop(*workers, "server", "exchange")
+        """Stop all of it, the workers' flows first; give the names of what ran."""
+        names = (*(workers or ("worker",)), "server", "exchange")
+        running = self.processes.running()
+        stopping = [
+            subprocess.Popen([str(_STOP_WORKER), str(running[name])])  # noqa: S603  # our own command
+            for name in names[:-2]
+            if name in running
+        ]
+        for each in stopping:
+            each.wait()  # half a minute at most
+        self.processes.stop(*names)
+        return [name for name in reversed(running) if name in names]
 
 
 def free_port(usual: int) -> int:
@@ -166,6 +178,7 @@ def up(folder: Path = DATA / "stack", environment: Mapping[str, str] = os.enviro
             stack.start_exchange()
         stack.start_server(free_port(int(environment.get("PORT") or _SERVER_PORT)))
         fast = deployments.write_fast(DEPLOYMENTS, folder / "prefect.yaml") if environment.get("FAST") else DEPLOYMENTS
+        stack.make_pool()
         stack.deploy(fast)
         stack.run(sys.executable, "-m", "deploy.automations")
         stack.run(sys.executable, "-m", "flows.boot")

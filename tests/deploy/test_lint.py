@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,12 @@ def test_ports_are_published_on_this_machine_alone() -> None:
 
 
 def test_what_compose_mounts_and_names_is_there() -> None:
-    """Folders of the repository, and volumes that are declared."""
+    """Folders and files of the repository, modules, and volumes that are declared."""
     for service in COMPOSE["services"].values():
+        if "env_file" in service:
+            assert (ROOT / service["env_file"]).exists()
+        if service.get("command", [])[:2] == ["python", "-m"]:
+            assert find_spec(service["command"][2])
         for mounted in service.get("volumes", ()):
             source = mounted.partition(":")[0]
             assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]

@@ -17,6 +17,8 @@ import pytest
 
 from tests.commands import ROOT
 
+pytestmark = pytest.mark.commands
+
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 SETTINGS = "DB_BACKEND=bigtable\nSPOOL_PATH=/var/lib/depth/spool.db"
 # A view of all files in which whatever is written stays in one folder; $1 is the folder, $2 the script.

@@ -12,6 +12,8 @@ import pytest
 from depth.doctor import orchestration
 from tests.doctor.conftest import the
 
+pytestmark = pytest.mark.commands
+
 
 @contextmanager
 def serving(status: int, body: bytes) -> Iterator[str]:

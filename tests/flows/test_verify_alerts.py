@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 
 from depth import rowkey, tables
 from depth.ledger import Entry
+from depth.snapshot import Snapshot
 from depth.storage.sqlite import SqliteStore
 from flows import verify
 from tests import commands
@@ -58,19 +59,14 @@ def start(tmp_path: Path, settings: dict[str, str]) -> int:
     hole = now - 300
     there = [row for row in rows(now - 600, now) if not hole <= row.epoch < hole + HOLE]
 
-    async def fill() -> None:
-        store = SqliteStore(tmp_path / "depth.db")
-        await store_rows(store, there)
-        await store.close()
-
-    asyncio.run(fill())
+    store_all(tmp_path, there)
     return hole
 
 
-def put_back(folder: Path, hole: int) -> None:
+def store_all(folder: Path, made: Iterable[Snapshot]) -> None:
     async def fill() -> None:
         store = SqliteStore(folder / "depth.db")
-        await store_rows(store, rows(hole, hole + HOLE))
+        await store_rows(store, made)
         await store.close()
 
     asyncio.run(fill())
@@ -110,7 +106,7 @@ def test_a_gap_is_told_once_and_its_end_once(start: int, receiver: Receiver, tmp
         later()
         assert verify.main([]) == 3
     assert receiver.events == ["gap.opened"]
-    put_back(tmp_path, start)
+    store_all(tmp_path, rows(start, start + HOLE))
     for _ in range(2):
         assert verify.main([]) == 0
     assert receiver.events == ["gap.opened", "gap.resolved"]
@@ -190,7 +186,7 @@ def test_an_address_that_is_none_is_bad_usage(
     assert not any(secret in shown.err + shown.out for secret in SECRETS)
 
 
-@pytest.mark.alone
+@pytest.mark.commands
 @pytest.mark.usefixtures("start")
 def test_two_commands_at_the_same_time_tell_it_once(
     settings: dict[str, str], receiver: Receiver, tmp_path: Path
@@ -206,7 +202,39 @@ def test_two_commands_at_the_same_time_tell_it_once(
     assert receiver.events == ["gap.opened"]
 
 
-@pytest.mark.alone
+@pytest.mark.commands
+def test_three_holes_are_told_once_each_however_often_they_are_looked_at(
+    settings: dict[str, str], receiver: Receiver, tmp_path: Path
+) -> None:
+    """100 epochs of a stored hour: five checks and two at the same time; put back, and it is told once each."""
+    hour = (int(time.time()) // 3600 - 1) * 3600
+    holes = [(hour + 10, hour + 60), (hour + 1800, hour + 1830), (hour + 3500, hour + 3520)]
+    lost = {epoch for start, end in holes for epoch in range(start, end)}
+    span = ["--start", str(hour), "--end", str(hour + 3600)]
+    store_all(tmp_path, [row for row in rows(hour, hour + 3600) if row.epoch not in lost])
+    for _ in range(5):
+        assert verify.main(span) == 3
+        later()
+    with (
+        commands.running("verify", span, tmp_path, settings) as one,
+        commands.running("verify", span, tmp_path, settings) as two,
+    ):
+        assert [commands.finish(one).code, commands.finish(two).code] == [3, 3]
+    assert [entry.span for entry in ledger(tmp_path)][::-1] == holes
+    assert [(got.json["event"], got.json["start"], got.json["end"]) for got in receiver.got] == [
+        ("gap.opened", *hole) for hole in holes
+    ]
+    store_all(tmp_path, rows(hour, hour + 3600))
+    for _ in range(2):
+        assert verify.main(span) == 0
+    assert [(got.json["event"], got.json["missing"]) for got in receiver.got[3:]] == [
+        ("gap.resolved", end - start) for start, end in holes
+    ]
+    assert is_signed(receiver)
+    assert [entry.resolved_at is None for entry in ledger(tmp_path)] == [False] * 3
+
+
+@pytest.mark.commands
 @pytest.mark.timeout(240)
 @pytest.mark.usefixtures("start")
 def test_on_a_server_the_sending_is_a_task_with_retries(
