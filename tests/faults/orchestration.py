@@ -4,20 +4,21 @@ import asyncio
 import re
 import signal
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from deploy.local.stack import NotUp
 from tests import commands, prefect_server
 from tests.faults.doors import Door, door
-from tests.faults.fault import Fault, Finding
+from tests.faults.fault import Fault, Finding, NotPlayed
 from tests.faults.processes_stage import Scene, staged, stored
 
 SECTION = "Orchestration"
 _START_SECONDS = 90.0
 _TROUBLE_SECONDS = 30.0
-_LATE_SECONDS = 5.0
 _END_SECONDS = 60.0
 _Trouble = Callable[[Door, Path], AbstractAsyncContextManager[None]]
 
@@ -45,7 +46,7 @@ class Trouble:
 
     async def _play(self, folder: Path) -> Finding:
         home = folder / "server"
-        with prefect_server.running(home) as api:
+        with _server(home) as api:
             host = api.removeprefix("http://").removesuffix("/api")
             async with staged(folder) as scene, door(host) as way:
                 urls = {"BINANCE_REST_URL": scene.plan.rest_url, "BINANCE_WS_URL": scene.plan.ws_url}
@@ -62,6 +63,16 @@ class Trouble:
         broken += [f"{end.missing} epochs are missing"] if end.missing else []
         happened = f"{end.missing} missing of {len(end.rows) + end.missing}, exit code {ended.code}"
         return Finding(happened, {"rows": len(end.rows), "missing": end.missing}, tuple(broken + end.broken))
+
+
+@contextmanager
+def _server(home: Path) -> Iterator[str]:
+    with ExitStack() as stack:
+        try:
+            api = stack.enter_context(prefect_server.running(home))
+        except NotUp as error:
+            raise NotPlayed(str(error)) from error
+        yield api
 
 
 async def _collect(
@@ -91,8 +102,8 @@ def _count(scene: Scene) -> int:
 
 
 @asynccontextmanager
-async def _slow(way: Door, _: Path) -> AsyncIterator[None]:
-    way.delay = _LATE_SECONDS
+async def _slow(way: Door, _: Path, seconds: float) -> AsyncIterator[None]:
+    way.delay = seconds
     yield
     way.delay = 0.0
 
@@ -115,10 +126,10 @@ async def _restarting(way: Door, _: Path) -> AsyncIterator[None]:
 FAULTS = tuple(
     trouble.fault()
     for trouble in (
-        Trouble(name="the Prefect API takes 5 s for each answer, for 30 s", does=_slow),
+        Trouble(name="the Prefect API takes 5 s for each answer, for 30 s", does=partial(_slow, seconds=5)),
         Trouble(
-            name="the Prefect API takes 5 s for each answer when the command starts",
-            does=_slow,
+            name="the Prefect API takes 6 s for each answer when the command starts",
+            does=partial(_slow, seconds=6),  # the command waits for five
             at_start=True,
             says="does not answer .*: running without it",
         ),

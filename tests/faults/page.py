@@ -52,7 +52,7 @@ def page(results: Sequence[Played], seconds: float) -> str:
 
 def elsewhere() -> str:
     """Write what other commands and tests have shown; the last parts of the page."""
-    said = "What takes a Prefect server, workers and minutes is tried by tests; `make e2e` and `make scenes` run them."
+    said = "What takes a Prefect server, workers and minutes is tried by tests; `make e2e` runs them."
     hostile = "Tried by tests of `make test`; `make fuzz` looks for more of it, guided by what the bytes reach."
     return "\n".join(
         [
