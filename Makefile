@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test e2e chromium pictures nautilus lint bench growth footprint up down lock clean
+.PHONY: setup demo test commands e2e faults soak fuzz audit chromium pictures nautilus lint bench growth footprint up down lock clean
 
 setup: .venv/.ready
 
@@ -22,17 +22,41 @@ setup: .venv/.ready
 demo: setup
 	$(RUN) -m deploy.local.demo
 
+# Three workers on two cores, since tests wait too.
 test: setup
-	$(RUN) -m pytest -n 2 --dist worksteal
+	$(RUN) -m pytest -n 3 --dist worksteal
+
+commands: setup
+	$(RUN) -m pytest -m 'commands and not alone' -n 3 --dist worksteal
 
 e2e: setup chromium
 	$(RUN) -m pytest -m alone
+
+# Every fault of the bench, and the page that says what came of each: docs/RELIABILITY.md.
+faults: setup
+	$(RUN) -m tests.faults --page docs/RELIABILITY.md
+
+# HOURS (2) at SPEED (60) times the market's speed, then a quarter of that in real time.
+soak: setup
+	$(RUN) -m tests.faults.soak $(or $(HOURS),2) $(or $(SPEED),60)
+
+# Bytes into every reader, guided by what they reach; atheris is 100 MB that nothing else needs.
+fuzz: setup
+	test -x .venv-fuzz/bin/python || $(PYTHON) -m venv .venv-fuzz
+	$(BIN)/uv pip sync --quiet --require-hashes --python .venv-fuzz/bin/python requirements.lock
+	$(BIN)/uv pip install --quiet --python .venv-fuzz/bin/python atheris==3.0.0
+	.venv-fuzz/bin/python -m tests.faults.fuzz -max_total_time=$(or $(SECONDS),60) -rss_limit_mb=1024
+
+# Known advisories against what is locked; says so where no index of advisories can be reached.
+audit: setup
+	.ci/audit
 
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+	$(BIN)/lint-imports --config tests/importlinter.toml
 
 # The report and Prefect's pages are tried in a real browser, the system's; without one their tests say so.
 chromium:
@@ -71,4 +95,4 @@ down: setup
 	$(RUN) -m deploy.local.stack down
 
 clean:
-	rm -rf .venv .venv-nautilus data .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv .venv-nautilus .venv-audit .venv-fuzz data .hypothesis .mypy_cache .ruff_cache

@@ -1,11 +1,15 @@
 """The environment, read here and nowhere else."""
 
+import difflib
+import functools
+import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -17,7 +21,11 @@ from depth.options import CollectOptions
 from depth.plan import Plan
 from depth.storage.open import StoreOptions
 
+logger = logging.getLogger("depth.settings")
+
 PROJECT_ROOT = Path(__file__).resolve().parent
+# How much alike two names are where one is taken for a slip of the other; ALERT_WEBHOOK and ALERT_WEBHOOK_URL: 0.87.
+_ALIKE = 0.75
 
 
 def _host_only(*schemes: str) -> Callable[[str], str]:
@@ -165,7 +173,20 @@ def load() -> Settings:
     Raises:
         UsageError: a variable holds something it cannot hold; names all of them.
     """
+    if (file := Settings.model_config.get("env_file")) is not None:
+        _tell_slips(Path(str(file)))
     try:
         return Settings()
     except ValidationError as error:
         raise UsageError(describe(error, str.upper)) from None
+
+
+@functools.cache
+def _tell_slips(file: Path) -> None:
+    """Warn of names in a file that are nearly those of settings: once, since a run reads it often."""
+    known = [name.upper() for name in Settings.model_fields]
+    found = [name for name in dotenv_values(file) if name.upper() not in known]
+    slips = {name: alike[0] for name in found if (alike := difflib.get_close_matches(name.upper(), known, 1, _ALIKE))}
+    if slips:
+        said = ", ".join(f"{name} (is {meant} meant?)" for name, meant in slips.items())
+        logger.warning("%s: no setting has the name %s", file, said)

@@ -4,7 +4,8 @@
 #   sudo deploy/upgrade.sh [NAME]
 #
 # Whenever a collector stops, another one captures: the services of two are restarted one after the other, and while the
-# worker is restarted a collector of the new release stands in. `systemctl start` of a collector returns with its first row.
+# worker is restarted a collector of the new release stands in. `systemctl start` of a collector returns with its first
+# row; one of the new release that brings none is taken away, and the old release stays.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -14,14 +15,19 @@ patience=${PATIENCE:-180}
 
 say() { printf '%s\n' "$*" >&2; }
 active() { systemctl --quiet is-active "$1"; }
-as_depth() {
-    systemd-run --quiet --wait --pipe --uid=depth --property=EnvironmentFile=/etc/depth/depth.env \
-        --setenv=PREFECT_HOME=/var/lib/depth/prefect --working-directory="$current" "$@"
-}
 
+before=$(readlink "$current" || true)
 "$here/deploy/install.sh" "$@"
 
-systemctl start "$standin"
+if ! systemctl start "$standin"; then
+    systemctl stop "$standin"
+    if [[ -n $before ]]; then
+        ln --symbolic --no-dereference --force "$before" "$current.part"
+        mv --no-target-directory "$current.part" "$current"
+    fi
+    say "the new release captures nothing: see journalctl --unit=$standin; nothing was restarted, ${before:-no release} stays"
+    exit 1
+fi
 trap 'systemctl stop "$standin"' EXIT
 
 mapfile -t collectors < <(systemctl list-units --plain --no-legend --state=active 'depth-collect@*' | cut -d ' ' -f 1)
@@ -34,12 +40,13 @@ if active depth-server; then
 fi
 if active depth-worker; then
     # The deployments name the folder of a release: from here on, of the new one.
-    as_depth "$current/deploy/flows.sh"
+    "$current/deploy/as-depth.sh" deploy/flows.sh
     systemctl restart depth-worker
     say "waiting for a collector of the worker"
     until=$((SECONDS + patience))
     sleep 15 # rows of the run that has just ended are too old by then
-    until as_depth "$current/.venv/bin/python" -m depth health --max-age 10 --collectors $((${#collectors[@]} + 1)); do
+    wanted=$((${#collectors[@]} + 1))
+    until "$current/deploy/as-depth.sh" python -m depth health --max-age 10 --collectors "$wanted"; do
         if ((SECONDS >= until)); then
             trap - EXIT
             say "the worker brings no collector: see journalctl --unit=depth-worker; $standin goes on"

@@ -5,6 +5,10 @@ cd "$(dirname "$0")/.."
 python -m flows.boot || true
 prefect worker start --pool depth-pool --limit 6 &
 worker=$!
-trap 'deploy/worker-stop.sh "$worker"' TERM INT
-# A signal ends the first wait; the second one gives the worker's own exit code.
-wait "$worker" || wait "$worker"
+stopping=
+trap 'stopping=1; deploy/worker-stop.sh "$worker"' TERM INT
+code=0
+wait "$worker" || code=$?
+# What a second SIGTERM does to a worker is a kill: told to stop, it has ended well.
+[ -z "$stopping" ] || exit 0
+exit "$code"

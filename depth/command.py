@@ -49,27 +49,7 @@ def parse(model: type[Options], arguments: list[str] | None) -> Options:
     except ValidationError as error:
         raise UsageError(describe(error, lambda name: "--" + name.replace("_", "-"))) from None
     except SettingsError as error:
-        raise UsageError(" ".join(str(error).split())) from None
-
-
-def parse_subcommand(model: type[BaseModel], arguments: list[str] | None) -> BaseModel:
-    """Read a command line that names a command first.
-
-    Args:
-        model: a `CliSubCommand` field for each command.
-        arguments: without the program's name; None for this process' own.
-
-    Returns:
-        The options of the command that was named.
-
-    Raises:
-        UsageError: no such command, or something is wrong with its options.
-    """
-    commands = parse(model, arguments)
-    for name in model.model_fields:
-        if isinstance(options := getattr(commands, name), BaseModel):
-            return options
-    raise UsageError(f"no command: name one of {', '.join(model.model_fields)}")
+        raise UsageError(" ".join(str(error).removeprefix("error parsing CLI: ").split())) from None
 
 
 def describe(error: ValidationError, spell: Callable[[str], str] = str) -> str:

@@ -7,12 +7,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from depth import times
 
 
+def _symbol(name: str) -> str:
+    symbol = name.strip().upper()
+    base, slash, quote = symbol.partition("/")
+    if not (base and slash and quote) or "/" in quote:
+        raise ValueError(f"{symbol!r} is not BASE/QUOTE, for example BTC/USDT")
+    return symbol
+
+
 def _symbols(names: list[str]) -> list[str]:
-    symbols = [name.strip().upper() for given in names for name in given.split(",")]
-    for symbol in symbols:
-        base, slash, quote = symbol.partition("/")
-        if not (base and slash and quote) or "/" in quote:
-            raise ValueError(f"{symbol!r} is not BASE/QUOTE, for example BTC/USDT")
+    symbols = [_symbol(name) for given in names for name in given.split(",")]
     if len(set(symbols)) != len(symbols):
         raise ValueError("a symbol is named twice")
     return symbols
@@ -23,9 +27,11 @@ def _time(text: str) -> str:
     return text
 
 
+Symbol = Annotated[str, AfterValidator(_symbol)]
 Symbols = Annotated[list[str], AfterValidator(_symbols)]
 Time = Annotated[str, AfterValidator(_time), Field(coerce_numbers_to_str=True)]
 Backend = Literal["sqlite", "bigtable"]
+TableSuffix = Annotated[str, Field(pattern="^[-_.a-zA-Z0-9]*$")]
 
 
 class HealthOptions(BaseModel):
@@ -49,15 +55,30 @@ class SampleOptions(BaseModel):
     steps: int = Field(40, ge=1, le=10_000, description="buckets on each side")
     interval: int = Field(1, ge=1, le=86_400, description="seconds between stored epochs")
     backend: Backend | None = Field(None, description="where rows are stored; DB_BACKEND where not given")
-    table_suffix: str = Field(
-        "", pattern="^[-_.a-zA-Z0-9]*$", description="starts other tables, for another step, steps or interval"
-    )
+    table_suffix: TableSuffix = Field("", description="starts other tables, for another step, steps or interval")
 
 
 class DoctorOptions(SampleOptions):
     """Check whether this machine, as it is set up, can collect; exit 1 where it cannot."""
 
     json_lines: bool = Field(default=False, alias="json", description="print one JSON object a check")
+
+
+class WatchOptions(BaseModel):
+    """Show one market as it is collected; plain lines where standard output is no terminal."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    symbol: Symbol = Field("BTC/USDT", description="market, BASE/QUOTE")
+    backend: Backend | None = Field(None, description="store that is read; DB_BACKEND where not given")
+    table_suffix: TableSuffix = Field("", description="as it was given to the collector")
+    dry_run: bool = Field(default=False, description="collect in this process and store nothing, instead of reading")
+
+    @model_validator(mode="after")
+    def _reads_one_thing(self) -> Self:
+        if self.dry_run and (self.backend or self.table_suffix):
+            raise ValueError("--dry-run reads no store: leave out --backend and --table-suffix, or --dry-run")
+        return self
 
 
 class CollectOptions(SampleOptions):

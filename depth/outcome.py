@@ -84,14 +84,14 @@ class Outcome:
         symbols: each symbol's part.
         latency: epoch to durable.
         malformed: frames that could not be read.
-        waiting: rows that still wait in the spool.
+        waiting: rows that still wait in the spool, None for a run that stores nothing.
     """
 
     collector: str
     symbols: list[SymbolOutcome]
     latency: Latency
     malformed: int = 0
-    waiting: int = 0
+    waiting: int | None = None
 
     def line(self) -> str:
         """Say it in one line."""
@@ -105,7 +105,7 @@ class Outcome:
             [
                 *(parts or ["nothing was captured"]),
                 f"latency {self._latency()}",
-                f"{self.waiting} rows wait in the spool",
+                "nothing was stored" if self.waiting is None else f"{self.waiting} rows wait in the spool",
             ]
         )
 
@@ -119,7 +119,7 @@ class Outcome:
         ]
         foot = (
             f"Latency epoch to durable: {self._latency()}. Malformed frames: {self.malformed}. "
-            f"Rows that wait in the spool: {self.waiting}. Collector `{self.collector}`."
+            f"Rows that wait in the spool: {self.waiting or 0}. Collector `{self.collector}`."
         )
         return "\n".join([head, "|---" * 9 + "|", *rows, "", foot])
 

@@ -15,9 +15,9 @@ from depth.record import Record
 _RANKS = 999
 
 # Wider than any market, and narrow enough that whoever sums or divides them gets finite numbers.
-_Price = Annotated[float, msgspec.Meta(ge=1e-12, le=1e15)]
-_Money = Annotated[float, msgspec.Meta(ge=0, le=1e60)]
-_Buckets = tuple[_Money | None, ...]
+MAX_MONEY = 1e60
+Price = Annotated[float, msgspec.Meta(ge=1e-12, le=1e15)]
+_Buckets = tuple[Annotated[float, msgspec.Meta(ge=0, le=MAX_MONEY)] | None, ...]
 
 
 class OrderBook(msgspec.Struct, frozen=True, gc=False):
@@ -36,8 +36,8 @@ class OrderBook(msgspec.Struct, frozen=True, gc=False):
     epoch: int
     bid_buckets: _Buckets
     ask_buckets: _Buckets
-    best_bid: _Price
-    best_ask: _Price
+    best_bid: Price
+    best_ask: Price
     step_pct: Annotated[float, msgspec.Meta(gt=0, le=1)]
     num_steps: int
 

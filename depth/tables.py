@@ -65,7 +65,8 @@ class TableMeta:
             meta = json.loads(text)
             grid = Grid(float(meta["step"]), int(meta["steps"]), int(meta["interval"]))
             begun = cls(str(meta["symbol"]), str(meta["source"]), grid)
-        except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            depth_table(begun.symbol)  # pages and reports show it: no text that could mean something there
+        except (KeyError, ValueError, TypeError, OverflowError, RecursionError, UsageError) as error:
             raise MalformedRow(f"row {META_KEY} holds {text!r} ({error!r}): another program wrote it") from error
         if not (0 < grid.step < math.inf and grid.steps > 0 and grid.interval > 0):
             raise MalformedRow(f"row {META_KEY} holds {text!r}, which samples nothing: another program wrote it")

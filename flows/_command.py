@@ -11,6 +11,7 @@ import httpx
 from prefect import State
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
+from prefect.states import Completed
 
 import settings
 from depth import command
@@ -71,6 +72,11 @@ def is_overtaken(period: int) -> bool:
     """
     scheduled = flow_run.scheduled_start_time
     return scheduled is not None and time.time() - scheduled.timestamp() > period
+
+
+def skipped(why: str = "a newer run does its work") -> State[int]:
+    """Make the state of a late run that did nothing."""
+    return Completed(name="Skipped", message=f"late, skipped: {why}", data=0)
 
 
 def _prefect_answers() -> bool:

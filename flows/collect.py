@@ -36,7 +36,7 @@ async def collect(options: CollectOptions) -> State[int]:
     with _command.library_logs(), stop_on_signals() as stop:
         try:
             if options.relay and not (answer := await stays(options)).wanted:
-                return Completed(name="Skipped", message=f"late, skipped: {answer.why}", data=0)
+                return _command.skipped(answer.why)
             scheduled = int(flow_run.scheduled_start_time.timestamp())
             plan = settings.load().plan(options, flush_seconds=_FLUSH_SECONDS, scheduled=scheduled)
             outcome = await run(plan, stop.event, store_snapshots, send_alert)

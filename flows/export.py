@@ -154,7 +154,7 @@ async def export(options: ExportOptions) -> State[int]:
     """Write what is stored to files, and leave the list of them."""
     with _command.library_logs():
         if options.start is None and options.end is None and _command.is_overtaken(_DAY_SECONDS):
-            return Completed(name="Skipped", message="late, skipped: a newer run does its work", data=0)
+            return _command.skipped()
         try:
             exported = await _export(options, export_table)
         except DepthError as error:

@@ -126,7 +126,7 @@ async def report(options: ReportOptions) -> State[int]:
     """Draw a day, and leave links and thumbnails."""
     with _command.library_logs():
         if options.date is None and _command.is_overtaken(_DAY_SECONDS):
-            return Completed(name="Skipped", message="late, skipped: a newer run does its work", data=0)
+            return _command.skipped()
         try:
             written = await _report(options, build_report, settings.PROJECT_ROOT)
         except DepthError as error:

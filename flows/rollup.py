@@ -135,7 +135,7 @@ async def rollup(options: RollupOptions) -> State[int]:
     """Bring the hourly summaries up to date."""
     with _command.library_logs():
         if options.start is None and options.end is None and _command.is_overtaken(_PERIOD_SECONDS):
-            return Completed(name="Skipped", message="late, skipped: a newer run does its work", data=0)
+            return _command.skipped()
         try:
             rolled = await _roll_up(options, roll_up_hours)
         except DepthError as error:

@@ -153,6 +153,8 @@ def _said(found: list[Continuity]) -> str:
     expected = sum(each.coverage.expected for each in found)
     waiting = sum(each.pending for each in found)
     pending = f", {waiting} pending" if waiting else ""
+    if not (expected or waiting):
+        return "nothing to check: no row is stored yet"
     if not count:
         return f"no gap in {expected} epochs{pending}"
     return f"{count} gap{'s' * (count > 1)}, {missing} of {expected} epochs missing{pending}"
@@ -167,7 +169,7 @@ async def verify(options: VerifyOptions) -> State[int]:
     """Check what is stored, and leave what is open where everybody sees it."""
     with _command.library_logs():
         if options.period is not None and _command.is_overtaken(options.period):
-            return Completed(name="Skipped", message="late, skipped: a newer run does its work", data=0)
+            return _command.skipped()
         try:
             found = await _verify(options, verify_table, send_alert)
         except DepthError as error:

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -173,12 +173,12 @@ class Run:
         if not self.over and (what, socket) not in self.feed:
             self.feed.append((what, socket))
 
-    async def watch(self) -> None:
+    async def watch(self, look_seconds: float) -> None:
         before = time.monotonic()
         while True:
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(look_seconds)
             now = time.monotonic()
-            late, before = now - before - _POLL_SECONDS, now
+            late, before = now - before - look_seconds, now
             self.lag += late if late > _LATE_SECONDS else 0.0
             self.stalls += late > _STALL_SECONDS
             numbers = set(self.exchange.state.open)
@@ -215,6 +215,7 @@ async def collecting(  # noqa: PLR0913  # what a scene is made of
     schedule: Callable[[], Schedule] = Schedule,
     connections: int = 2,
     age_seconds: float | None = None,
+    look_seconds: float = _POLL_SECONDS,
 ) -> AsyncIterator[Run]:
     """Run a collector; the block begins after its first three rows, and when it ends so does the run."""
     async with Exchange(source or SyntheticSource(), options) as exchange:
@@ -224,7 +225,7 @@ async def collecting(  # noqa: PLR0913  # what a scene is made of
         running = asyncio.create_task(Watched(run, schedule).run([SYMBOL], stop))
         try:
             await run.more_rows(3)
-            async with _task(run.watch()):
+            async with _task(run.watch(look_seconds)):
                 yield run
             run.over, run.connections = True, exchange.state.connections
             stop.set()
@@ -270,22 +271,48 @@ def errors_in(rows: Sequence[Snapshot], exchange: Exchange, market: str = MARKET
     book = source.opening(market)
     for untold in itertools.takewhile(lambda diff: diff.last_id < told[0].first_id, source.diffs(market)):
         book.apply(untold)
+    bids, asks = _Side(book.bids), _Side(book.asks)
     wanted = {row.epoch: row for row in rows}
     found: list[str] = []
     for diff, following in itertools.pairwise(told):
-        for side, changes in ((book.bids, diff.bids), (book.asks, diff.asks)):
-            side.update(changes)
-            for price in [price for price, amount in changes if not amount]:
-                del side[price]
+        bids.apply(diff.bids)
+        asks.apply(diff.asks)
         for epoch in closed(diff.time, following.time, 1):
             row = wanted.pop(epoch, None)
             if row is not None:
-                found += _contradictions(row, diff, book.bids, book.asks)
+                found += _contradictions(row, diff, bids, asks)
     return found + [f"{epoch}: no such second" for epoch in wanted]
 
 
-def _contradictions(row: Snapshot, last: Diff, bids: dict[int, int], asks: dict[int, int]) -> list[str]:
-    best_bid, best_ask = max(bids), min(asks)
+class _Side:
+    """One side of the book, and of its thousands of levels those at hand that lie around the last best price."""
+
+    def __init__(self, levels: dict[int, int]) -> None:
+        self.levels = levels
+        self._around: dict[int, int] = {}
+        self._bounds = (0.0, 0.0)
+
+    def apply(self, changes: Iterable[tuple[int, int]]) -> None:
+        lowest, highest = self._bounds
+        for price, amount in changes:
+            for levels in (self.levels, self._around) if lowest <= price <= highest else (self.levels,):
+                if amount:
+                    levels[price] = amount
+                else:
+                    levels.pop(price, None)
+
+    def near(self, best: int) -> dict[int, int]:
+        """Give the levels that may lie in the window below or above the best price."""
+        lowest, highest = best / _NEAR, best * _NEAR
+        if not (self._bounds[0] <= lowest and highest <= self._bounds[1]):
+            self._bounds = (lowest / _NEAR**4, highest * _NEAR**4)
+            lower, upper = self._bounds
+            self._around = {price: amount for price, amount in self.levels.items() if lower <= price <= upper}
+        return {price: amount for price, amount in self._around.items() if lowest <= price <= highest}
+
+
+def _contradictions(row: Snapshot, last: Diff, bids: _Side, asks: _Side) -> list[str]:
+    best_bid, best_ask = max(bids.levels), min(asks.levels)
     true: dict[str, object] = {
         "event_time": last.time,
         "update_id": last.last_id,
@@ -297,9 +324,8 @@ def _contradictions(row: Snapshot, last: Diff, bids: dict[int, int], asks: dict[
         for name, value in true.items()
         if getattr(row, name) != value
     ]
-    for name, levels, best in (("bid_buckets", bids, best_bid), ("ask_buckets", asks, best_ask)):
-        lowest, highest = best / _NEAR, best * _NEAR
-        near = {_decimal(price): _decimal(levels[price]) for price in levels if lowest <= price <= highest}
+    for name, side, best in (("bid_buckets", bids, best_bid), ("ask_buckets", asks, best_ask)):
+        near = {_decimal(price): _decimal(amount) for price, amount in side.near(best).items()}
         pairs = zip(getattr(row, name), oracle.buckets(near, _decimal(best), None, SHAPE), strict=True)
         found += [f"{row.epoch}: {name} {mine}, really {its}" for mine, its in pairs if mine not in {None, its}]
     return found

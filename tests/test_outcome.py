@@ -64,7 +64,7 @@ def test_a_batch_mismatch_withdraws_the_promise_of_equal_bytes() -> None:
 def test_a_run_that_captured_nothing_says_so() -> None:
     """No symbols, no latency."""
     line = Outcome("c", [], Latency()).line()
-    assert line == "nothing was captured; latency not measured; 0 rows wait in the spool"
+    assert line == "nothing was captured; latency not measured; nothing was stored"
 
 
 def test_the_table_has_a_row_for_each_symbol() -> None:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from depth import due
 from depth.alerts import conditions
 from depth.alerts.webhook import signature
-from depth.options import CollectOptions
+from depth.options import CollectOptions, WatchOptions
 from flows.export import ExportOptions
 from settings import Settings
 from tests.alerts.made import ALERT
@@ -37,6 +37,14 @@ def test_every_option_of_export_is_in_the_table_and_no_other() -> None:
     section = README.split("## Export")[1].split("\n## ")[0]
     cells = re.findall(r"^\| (`--.*?) \|", section, re.MULTILINE)
     assert set(re.findall(r"--([a-z-]+)", " ".join(cells))) == set(ExportOptions.model_fields)
+
+
+def test_every_option_of_watch_is_in_the_table_and_no_other() -> None:
+    """The same of `python -m depth watch`."""
+    section = README.split("### Watch it")[1].split("\n### ")[0]
+    assert set(re.findall(r"^\| `--([a-z-]+)` \|", section, re.MULTILINE)) == {
+        name.replace("_", "-") for name in WatchOptions.model_fields
+    }
 
 
 def alerts() -> str:

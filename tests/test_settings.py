@@ -166,3 +166,16 @@ def test_a_file_in_the_project_root_counts_less_than_the_environment(
     monkeypatch.setenv("CONNECTIONS", "4")
     env = settings.load()
     assert (env.connections, env.spool_max_mb) == (4, 7)
+
+
+def test_a_slip_in_the_file_is_told_once_and_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is no setting of ours and like none of them is somebody else's."""
+    file = tmp_path / ".env"
+    file.write_text("ALERT_WEBHOOK=https://example.com\nRETENTION=9\nPREFECT_API_URL=http://a/api\nDB_PASSWORD=b\n")
+    monkeypatch.setitem(Settings.model_config, "env_file", file)
+    for _ in range(2):
+        assert settings.load().retention_days is None
+    slips = "ALERT_WEBHOOK (is ALERT_WEBHOOK_URL meant?), RETENTION (is RETENTION_DAYS meant?)"
+    assert caplog.messages == [f"{file}: no setting has the name {slips}"]

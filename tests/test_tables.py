@@ -110,6 +110,13 @@ def test_what_is_no_beginning_is_malformed(text: str) -> None:
         TableMeta.parse(text)
 
 
+@pytest.mark.parametrize("symbol", ["", "BTC", "A|B/USDT", "BTC/<img src=x>", "`/USDT", "BTC/USDT\n"])
+def test_a_beginning_names_a_symbol_that_a_table_can_have(symbol: str) -> None:
+    """Reports show it: whoever can write the store writes nothing else into them."""
+    with pytest.raises(MalformedRow, match="row _meta holds"):
+        TableMeta.parse(TableMeta(symbol, "binance", Grid()).text())
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.text() | anything.map(json.dumps) | st.builds(damaged, st.sampled_from(["step", "steps", "interval"]), anything)

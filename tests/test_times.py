@@ -1,7 +1,7 @@
 """Times as people write them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from depth import times
@@ -56,4 +56,26 @@ def test_anything_else_is_told_what_to_write(text: str, told: str) -> None:
 @given(st.integers(0, 9_999_999_999))
 def test_what_is_shown_can_be_written(second: int) -> None:
     """`show` and `parse` are each other's inverse."""
+    assert times.parse(times.show(second)) == second
+
+
+@given(
+    st.text()
+    | st.from_regex(r"\d{1,4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?([+-]\d\d:\d\d)?", fullmatch=True)
+    | st.floats().map(str)
+)
+@example("0001-01-01T00:00+23:59")
+@example("9999-12-31T23:59-23:59")
+@example("2026-W01-1")
+@example("-0")
+@example("1e400")
+def test_any_text_is_a_second_or_a_value_error_of_one_line(text: str) -> None:
+    """Whatever is typed, what comes of it can be shown or read."""
+    said = ""
+    try:
+        second = times.parse(text)
+    except ValueError as error:
+        said, second = str(error), 0
+    assert "\n" not in said
+    assert not said or "write" in said
     assert times.parse(times.show(second)) == second

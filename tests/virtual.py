@@ -14,6 +14,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from aiohttp import connector
+
 T = TypeVar("T")
 
 STEP_SECONDS = 1e-7
@@ -50,6 +52,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     Attributes:
         names_fail: no host name is found.
+        names_unfound: how often one was looked up in vain.
         wall_offset: seconds that the wall clock is wrong by, where `clocks` has set it.
     """
 
@@ -58,6 +61,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._virtual = _Selector()
         self._virtual.now, self._virtual.step = start, step
         self.names_fail = False
+        self.names_unfound = 0
         self.wall_offset = 0.0
         super().__init__(self._virtual)
 
@@ -82,20 +86,26 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     async def getaddrinfo(self, host: Any, port: Any, **how: Any) -> list[Any]:
         if self.names_fail:
+            self.names_unfound += 1
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         return await super().getaddrinfo(host, port, **how)
 
 
 @contextmanager
 def clocks(loop: VirtualLoop) -> Iterator[None]:
-    """Let `time.monotonic` and `time.time` be the loop's clock, for code that asks them."""
+    """Let `time.monotonic` and `time.time` be the loop's clock, for code that asks them.
+
+    aiohttp holds `monotonic` by a name of its own: by it host names that were looked up are forgotten.
+    """
     monotonic, wall = time.monotonic, time.time
     time.monotonic = loop.time
     time.time = lambda: _WALL + loop.time() + loop.wall_offset
+    setattr(connector, "monotonic", loop.time)  # noqa: B010  # the module does not export it
     try:
         yield
     finally:
         time.monotonic, time.time = monotonic, wall
+        setattr(connector, "monotonic", monotonic)  # noqa: B010  # same
 
 
 def run(loop: VirtualLoop, coroutine: Coroutine[Any, Any, T]) -> T:

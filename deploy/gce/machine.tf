@@ -97,5 +97,10 @@ resource "google_compute_instance" "collector" {
     ])
   }
 
+  # release.sh sets it.
+  lifecycle {
+    ignore_changes = [metadata["depth-release"]]
+  }
+
   depends_on = [google_bigtable_instance_iam_member.collector]
 }

@@ -39,18 +39,19 @@ fi
 
 # Settings, then the secrets that have a version; readable by root and the services alone.
 install --directory /etc/depth
+settings=$(metadata depth-settings)
+[[ -n $settings ]] || { say "the metadata have no depth-settings: nothing is changed"; exit 1; }
 umask 0077
-{
-    metadata depth-settings
-    printf '\n'
-    for name in $(metadata depth-secrets); do
-        if value=$(gcloud secrets versions access latest --secret="$(hostname --short)-$name" 2>/dev/null); then
-            printf '%s=%s\n' "$name" "$value"
-        fi
-    done
-} >/etc/depth/depth.env.part
+printf '%s\n' "$settings" >/etc/depth/depth.env.part
+for name in $(metadata depth-secrets); do
+    if value=$(gcloud secrets versions access latest --secret="$(hostname --short)-$name" 2>/dev/null); then
+        printf '%s=%s\n' "$name" "$value" >>/etc/depth/depth.env.part
+    elif grep --quiet "^$name=" /etc/depth/depth.env 2>/dev/null; then
+        say "$name cannot be read: it stays as it was"
+        grep "^$name=" /etc/depth/depth.env >>/etc/depth/depth.env.part
+    fi
+done
 umask 0022
-
 mv /etc/depth/depth.env.part /etc/depth/depth.env
 
 release=$(metadata depth-release)
@@ -82,8 +83,7 @@ services=$(metadata depth-services)
 for service in $services; do
     # A worker begins once the server knows the flows.
     if [[ $service == depth-worker && -n $fresh ]]; then
-        systemd-run --quiet --wait --pipe --uid=depth --setenv=PREFECT_HOME=/var/lib/depth/prefect \
-            --property=EnvironmentFile=/etc/depth/depth.env /opt/depth/current/deploy/flows.sh ||
+        /opt/depth/current/deploy/as-depth.sh deploy/flows.sh ||
             say "the flows are not deployed: run deploy/flows.sh once Prefect answers"
     fi
     systemctl enable --now "$service"

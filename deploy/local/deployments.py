@@ -30,5 +30,25 @@ def write_fast(source: Path, target: Path) -> Path:
             schedule, options = _FAST[deployment["name"]]
             deployment["schedules"] = [schedule] if schedule else []
             deployment["parameters"]["options"] |= options
+    return _write(document, target)
+
+
+def write_unscheduled(source: Path, target: Path) -> Path:
+    """Write the deployments without schedules: nothing runs but what is asked for.
+
+    Args:
+        source: prefect.yaml.
+        target: where the changed one goes.
+
+    Returns:
+        `target`.
+    """
+    document = yaml.safe_load(source.read_text())
+    for deployment in document["deployments"]:
+        deployment["schedules"] = []
+    return _write(document, target)
+
+
+def _write(document: dict[str, Any], target: Path) -> Path:
     target.write_text(yaml.safe_dump(document, sort_keys=False))
     return target

@@ -1,7 +1,7 @@
 """Stored seconds as columns. Times are UTC timestamps in µs, which Parquet, pandas, polars and DuckDB all keep."""
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,13 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from depth import epochs, snapshot
+from depth import epochs
+from depth.arrow import books
 from depth.epochs import Grid
 from depth.errors import MalformedRow, UsageError
 from depth.gaps import Interval
 from depth.ledger import UNKNOWN, Gap
 from depth.record import Record
-from depth.snapshot import OrderBook
 
 TIME = pa.timestamp("us", tz="UTC")
 MICROSECONDS = 1_000_000
@@ -29,7 +29,7 @@ class _Rows:
     """Rows as they are stored, oldest first, and what their column `orderbook` says."""
 
     records: Sequence[Record]
-    books: Sequence[OrderBook]
+    books: Mapping[str, pa.Array]
 
     def texts(self, column: str) -> pa.Array:
         return pa.array([record.columns.get(column) for record in self.records], pa.string())
@@ -59,7 +59,7 @@ def _moment(stored: str, kind: pa.DataType, unit: int) -> _Column:
 
 
 def _from_book(field: str, kind: pa.DataType | None) -> _Column:
-    return _Column(_BOOK, kind, lambda rows, wanted: pa.array([getattr(book, field) for book in rows.books], wanted))
+    return _Column(_BOOK, kind, lambda rows, _: rows.books[field])
 
 
 def _covered(side: int) -> _Column:
@@ -186,18 +186,11 @@ class Shape:
 
     def _batch(self, found: Sequence[tuple[int, Record]]) -> pa.RecordBatch:
         records = [record for _, record in found]
-        books = [self._book(record) for record in records] if _BOOK in self.stored else []
-        rows = _Rows(records, books)
+        rows = _Rows(records, books.read(found, self._grid) if _BOOK in self.stored else {})
         schema = self.schema if self.schema.names[-1] != _GAP.name else self.schema.remove(len(self.schema) - 1)
         times = _times(np.fromiter((epoch for epoch, _ in found), np.int64, len(found)))
         columns = [_COLUMNS[name].make(rows, schema.field(name).type) for name in self._columns]
         return pa.RecordBatch.from_arrays([times, *columns], schema=schema)
-
-    def _book(self, record: Record) -> OrderBook:
-        book = snapshot.decode_book(record.key, record.columns)
-        if (book.step_pct, book.num_steps) != (self._grid.step, self._grid.steps):
-            raise MalformedRow(f"{book.num_steps} buckets of {book.step_pct} are not what the table was begun with")
-        return book
 
 
 def _times(seconds: npt.NDArray[np.int64]) -> pa.Array:

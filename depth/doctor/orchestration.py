@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from depth.doctor.finding import Finding, fail, ok, warn
 
 _ANSWER_SECONDS = 5.0
-_SETTINGS_SECONDS = 30.0
+_SETTINGS_SECONDS = 60.0  # Prefect is imported for them: half a minute where little is left of a small machine
 _DISTRIBUTION = "depth-collector"
 
 # Prefect knows its address from the environment, a profile or a file: it is asked in a process of its own.

@@ -35,13 +35,14 @@ from depth.errors import MalformedRow, StoreUnavailable
 from depth.record import Record
 from depth.storage import bigtable_client
 from depth.storage.base import Written
+from depth.storage.bigtable_entry import CellsEntry
 from depth.storage.bigtable_errors import Instance, status, translate, translated
 from depth.tables import FAMILY
 
 _OPERATION_SECONDS = 10.0
 _ATTEMPT_SECONDS = 3.0
 _WRITE_SECONDS = 10.0
-# To encode a row takes 0.3 ms of the loop, and capture waits meanwhile; the server would take 14,000 rows of 7 cells.
+# To encode a row takes 0.1 ms of the loop, and capture waits meanwhile; the server would take 14,000 rows of 7 cells.
 _BULK_ROWS = 200
 _BULK_DELETES = 1_000
 _PAGE_ROWS = 1_000
@@ -148,7 +149,7 @@ class BigtableStore:
             if begin and time.monotonic() > deadline:
                 failures |= dict.fromkeys(range(begin, len(entries)), "not sent: the store is slow")
                 break
-            bulk = entries[begin : begin + _BULK_ROWS]
+            bulk: list[RowMutationEntry] = [*entries[begin : begin + _BULK_ROWS]]
             with translated(self._place, table):
                 target = await self._table(table)
             try:
@@ -312,7 +313,7 @@ class BigtableStore:
             start, inclusive = rows[-1].row_key.decode(), False
             left = None if left is None else left - size
 
-    def _entries(self, records: Sequence[Record]) -> list[RowMutationEntry]:
+    def _entries(self, records: Sequence[Record]) -> list[CellsEntry]:
         """Give every cell a timestamp, so that a repeated write replaces it.
 
         Records without a version share one millisecond, later than that of any call before; but within a call the
@@ -330,7 +331,7 @@ class BigtableStore:
                 stamp = (first + written[record.key]) * 1000
                 written[record.key] += 1
             cells: list[Mutation] = [SetCell(FAMILY, name, text, stamp) for name, text in record.columns.items()]
-            entries.append(RowMutationEntry(record.key, cells))
+            entries.append(CellsEntry(record.key, cells))
         return entries
 
 

@@ -187,8 +187,8 @@ class Spool:
         with self._transaction() as db:
             db.executemany("DELETE FROM spooled WHERE id = ?", [(rowid,) for rowid in self._shipped])
             db.executemany(
-                "UPDATE queues SET acknowledged = max(coalesce(acknowledged, ?1), ?1) "
-                "WHERE collector = ?2 AND backend = ?3 AND target = ?4",
+                "UPDATE queues SET acknowledged = max(coalesce(acknowledged, 0), ?) "
+                "WHERE collector = ? AND backend = ? AND target = ?",
                 [(epoch, self._collector, backend, table) for table, epoch in acknowledged.items()],
             )
             self._forget_empty(db)
@@ -272,9 +272,10 @@ class Spool:
 
     def _queue(self, db: sqlite3.Connection, backend: str, table: str, captured: int | None) -> int:
         found: list[tuple[int]] = db.execute(
-            "INSERT INTO queues (collector, holder, backend, target, captured, meta) VALUES (?1, ?1, ?2, ?3, ?4, ?5) "
-            "ON CONFLICT DO UPDATE SET holder = ?1, captured = coalesce(?4, captured) RETURNING id",
-            (self._collector, backend, table, captured, self._meta(table)),
+            "INSERT INTO queues (collector, holder, backend, target, captured, meta) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET holder = excluded.holder, captured = coalesce(excluded.captured, captured) "
+            "RETURNING id",
+            (self._collector, self._collector, backend, table, captured, self._meta(table)),
         ).fetchall()
         return found[0][0]
 
@@ -323,7 +324,7 @@ class Spool:
     def _forget_empty(self, db: sqlite3.Connection) -> None:
         """Delete adopted queues that are empty: nothing is left to say about their collectors."""
         db.execute(
-            "DELETE FROM queues WHERE holder = ?1 AND collector <> ?1 "
+            "DELETE FROM queues WHERE holder = ? AND collector <> holder "
             "AND NOT EXISTS (SELECT 1 FROM spooled WHERE queue = queues.id)",
             (self._collector,),
         )

@@ -14,6 +14,8 @@ from tests.alerts import dispatching
 from tests.alerts.made import TABLE
 from tests.receivers import Receiver, receiving
 
+pytestmark = pytest.mark.commands
+
 _SECONDS = 60.0
 
 

@@ -5,6 +5,7 @@ version under /usr/local, as in the official image. A step runs there by chroot;
 the network alone.
 """
 
+import functools
 import json
 import os
 import re
@@ -186,25 +187,31 @@ class _Building:
 def context(folder: Path) -> list[Path]:
     """List the files that a build is sent, by .dockerignore: the last pattern that matches decides."""
     lines = (folder / ".dockerignore").read_text().splitlines()
-    rules = [line for line in map(str.strip, lines) if line and not line.startswith("#")]
+    rules = tuple(line for line in map(str.strip, lines) if line and not line.startswith("#"))
     listed = subprocess.run(
         ["git", "-C", str(folder), "ls-files", "--cached", "--others", "-z"], capture_output=True, text=True, check=True
     )
-    return [
-        Path(name)
-        for name in listed.stdout.split("\0")
-        if name and (folder / name).is_file() and _sent(Path(name), rules)
-    ]
+    sent = [Path(name) for name in listed.stdout.split("\0") if name and _sent(name, rules)]
+    return [path for path in sent if (folder / path).is_file()]
 
 
-def _sent(path: Path, rules: Sequence[str]) -> bool:
-    sent = True
-    for rule in rules:
-        pattern = rule.removeprefix("!")
-        expression = re.escape(pattern).replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*")
-        if any(re.fullmatch(expression, str(each)) for each in (path, *path.parents) if str(each) != "."):
-            sent = rule.startswith("!")
-    return sent
+def _sent(name: str, rules: tuple[str, ...]) -> bool:
+    decides = _last(name, rules)
+    return decides < 0 or rules[decides].startswith("!")
+
+
+@functools.cache
+def _last(name: str, rules: tuple[str, ...]) -> int:
+    """Give the number of the last pattern that matches a path or a folder above it; -1 for none."""
+    above = _last(name.rpartition("/")[0], rules) if "/" in name else -1
+    own = (number for number in range(len(rules) - 1, above, -1) if _pattern(rules[number]).fullmatch(name))
+    return next(own, above)
+
+
+@functools.cache
+def _pattern(rule: str) -> re.Pattern[str]:
+    expression = re.escape(rule.removeprefix("!"))
+    return re.compile(expression.replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*"))
 
 
 def _filled(text: str, environment: Mapping[str, str]) -> str:

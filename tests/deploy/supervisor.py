@@ -48,6 +48,7 @@ class Unit:
         folder: stands for /var/lib/depth.
         settings: what /etc/depth/depth.env says.
         pids: of its main process, each start's.
+        stands_for: texts of the unit file, and what stands for them here.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Unit:
     settings: Mapping[str, str]
     pids: list[int] = field(default_factory=list)
     ready: threading.Event = field(default_factory=threading.Event)
+    stands_for: Mapping[str, str] = field(default_factory=dict)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
     _token: str = field(default_factory=lambda: uuid4().hex)
@@ -67,9 +69,11 @@ class Unit:
     def start(self, seconds: float) -> None:
         """Start it; returns when systemctl would: ready, or for units that do not tell, at once."""
         self._thread.start()
-        if not self.ready.wait(seconds):
-            self.stop()
-            raise TimeoutError(f"{self.name} is not ready: {self.log()[-3000:]}")
+        until = time.monotonic() + seconds
+        while not self.ready.wait(_LOOK_SECONDS):
+            if self._over.is_set() or time.monotonic() > until:
+                self.stop()
+                raise TimeoutError(f"{self.name} is not ready: {self.log()[-3000:]}")
 
     def kill(self) -> None:
         """Kill the main process as the kernel would."""
@@ -198,6 +202,7 @@ class Unit:
             ("/var/lib/depth", str(self.folder)),
             ("%H", "host"),
             ("%i", self._instance),
+            *self.stands_for.items(),
         ):
             text = text.replace(name, stands_for)
         return text

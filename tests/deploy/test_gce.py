@@ -1,5 +1,6 @@
 """Terraform and the scripts of a Google Cloud machine, as far as they can be held against something without a cloud."""
 
+import functools
 import json
 import os
 import re
@@ -20,6 +21,7 @@ GCE = ROOT / "deploy" / "gce"
 FILES = sorted(GCE.glob("*.tf"))
 
 
+@functools.cache
 def parsed() -> dict[str, Any]:
     """Read all files into one: kind to what there is of it."""
     found: dict[str, list[Any]] = {}

@@ -17,20 +17,14 @@ from tests.deploy import imagebuild
 def test_the_context_has_what_the_image_needs_and_nothing_else() -> None:
     """No test, no data, no secret and no history is sent to a build."""
     sent = imagebuild.context(ROOT)
-    assert {path.parts[0] for path in sent} == {
-        *(
-            "README.md",
-            "depth",
-            "deploy",
-            "flows",
-            "prefect.yaml",
-            "pyproject.toml",
-            "requirements.lock",
-            "settings.py",
-        ),
-        "tasks",
+    assert {path.parts[0] for path in sent if path.parts[0] != "deploy"} == {
+        *("README.md", "depth", "flows", "prefect.yaml", "pyproject.toml", "requirements.lock", "settings.py", "tasks")
     }
-    assert [path for path in sent if path.suffix in {".pyc", ".tfvars", ".tfstate"} or path.name == ".env"] == []
+    assert {str(path.relative_to("deploy")) for path in sent if path.parts[0] == "deploy"} == {
+        *("automations.py", "automations.yaml", "flows.sh", "prefect_server.py", "smoke.py", "worker.sh"),
+        "worker-stop.sh",
+    }
+    assert {path.suffix for path in sent} == {*(".css", ".html", ".js", ".lock", ".md", ".py", ".sh", ".toml", ".yaml")}
 
 
 def test_uv_is_of_the_version_that_makes_the_lock() -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.commands import ROOT
+from tests.deploy import imagebuild
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 _MADE_HERE = "binance-collector:latest"
@@ -80,11 +81,16 @@ def test_the_smallest_set_is_one_collector() -> None:
     assert services == ["collector"]
 
 
-def test_the_scripts_that_the_image_runs_are_in_it() -> None:
-    """Commands of our own image that are files of the repository."""
-    for service in COMPOSE["services"].values():
-        if service["image"] == _MADE_HERE and "/" in service["command"][0]:
-            assert (ROOT / service["command"][0]).exists()
+def test_what_containers_run_and_read_is_there() -> None:
+    """Of our own image scripts and modules are sent to its build; files of settings are read where compose runs."""
+    sent = {str(path) for path in imagebuild.context(ROOT)}
+    ours = [service for service in COMPOSE["services"].values() if service["image"] == _MADE_HERE]
+    run = [word for service in ours for word in service["command"] if word.startswith(("deploy/", "deploy."))]
+    assert sorted(run) == ["deploy.prefect_server", "deploy/flows.sh", "deploy/worker.sh"]
+    assert {word if "/" in word else f"{word.replace('.', '/')}.py" for word in run} <= sent
+    read = [service["env_file"] for service in ours if "env_file" in service]
+    assert read == ["deploy/prefect-server.env", "deploy/prefect-worker.env"]
+    assert [name for name in read if not (ROOT / name).exists()] == []
 
 
 def test_docker_takes_the_compose_file() -> None:

@@ -13,6 +13,8 @@ import pytest
 from settings import Settings
 from tests.commands import ROOT
 
+pytestmark = pytest.mark.commands
+
 
 @dataclass
 class Docker:

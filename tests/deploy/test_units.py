@@ -17,6 +17,7 @@ from depth.exchange.simulated import Handle, Options, SyntheticSource, threaded
 from depth.storage.spool_state import read_state
 from tests import commands
 from tests.deploy.supervisor import UNITS, Unit, parse
+from tests.deploy.systemd import Systemd
 from tests.receivers import free_port
 
 FILES = sorted(path.name for path in UNITS.glob("*.service"))
@@ -156,34 +157,60 @@ def test_bad_usage_is_not_tried_again(tmp_path: Path, settings: dict[str, str]) 
     assert "error: CONNECTIONS" in unit.log()
 
 
+@pytest.mark.alone
+@pytest.mark.timeout(300)
+def test_an_upgrade_loses_nothing(tmp_path: Path, settings: dict[str, str]) -> None:
+    """deploy/upgrade.sh: a collector of the new release stands in while the two of the machine are restarted."""
+    system = Systemd(tmp_path, settings)
+    with system.serving() as environment:
+        for name in ("depth-collect@a", "depth-collect@b"):
+            system.do("start", name)
+        system.told.clear()
+        start = int(time.time())
+        done = system.upgrade("next", environment)
+        end = int(time.time())
+        assert (done.returncode, done.stderr) == (0, "upgraded\n")
+        assert system.told == [
+            *("start depth-collect@upgrade", "restart depth-collect@a", "restart depth-collect@b"),
+            "stop depth-collect@upgrade",
+        ]
+        assert sorted(system.units) == ["depth-collect@a", "depth-collect@b"]
+        time.sleep(3)
+    assert missing(tmp_path, settings, start, end) == 0
+    assert system.release == Path("releases/next")
+
+
+def test_a_release_that_captures_nothing_is_taken_back(tmp_path: Path, settings: dict[str, str]) -> None:
+    """Nothing is restarted, and what would be started again is the release before."""
+    system = Systemd(tmp_path, settings, of_unit={"depth-collect@upgrade": {"CONNECTIONS": "0"}})
+    (tmp_path / "opt/depth").mkdir(parents=True)
+    (tmp_path / "opt/depth/current").symlink_to("releases/before")
+    with system.serving() as environment:
+        done = system.upgrade("next", environment)
+    assert done.returncode == 1
+    assert done.stderr.endswith("nothing was restarted, releases/before stays\n")
+    assert system.told == ["start depth-collect@upgrade", "stop depth-collect@upgrade"]
+    assert system.release == Path("releases/before")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_server_worker_and_collector_can_each_be_killed(tmp_path: Path, settings: dict[str, str]) -> None:
-    """A flow under the worker beside a collector without Prefect: whichever process dies, the other captures on."""
-    with ExitStack() as stack:
-        server = Unit("depth-server", tmp_path, {})
-        port = free_port()
-        server._keys["ExecStart"] = [server._one("ExecStart").replace("4200", str(port))]
-        api = {**settings, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_WORKER_QUERY_SECONDS": "3"}
-        api["PREFECT_HOME"] = str(tmp_path / "prefect")
-        server.start(120)
-        stack.callback(server.stop)
-        subprocess.run(
-            [commands.ROOT / "deploy" / "flows.sh"],
-            env=commands.environment(tmp_path, **api),
-            check=True,
-            capture_output=True,
-            timeout=300,
-        )
-        collector = Unit("depth-collect@a", tmp_path, settings)
-        collector.start(60)
-        stack.callback(collector.stop)
-        worker = Unit("depth-worker", tmp_path, api | {"COLLECTOR_GROUP": "worker"})
-        worker.start(120)
-        stack.callback(worker.stop)
-        prefect = str(commands.ROOT / ".venv" / "bin" / "prefect")
-        ask = [prefect, "deployment", "run", "collect/collect"]
-        subprocess.run(ask, env=commands.environment(tmp_path, **api), check=True, capture_output=True, timeout=120)
+    """A flow under the worker beside a collector without Prefect: one dies, or all are upgraded, nothing is lost."""
+    port = free_port()
+    told = {**settings, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_WORKER_QUERY_SECONDS": "3"}
+    told["PREFECT_HOME"] = str(tmp_path / "prefect")
+    groups = {"depth-worker": {"COLLECTOR_GROUP": "worker"}}
+    system = Systemd(tmp_path, told, groups, {"--port 4200": f"--port {port}"})
+    with system.serving() as environment:
+        for name in ("depth-server", "depth-collect@a"):
+            assert system.do("start", name)[0] == 0
+        flows = [commands.ROOT / "deploy" / "flows.sh"]
+        api = commands.environment(tmp_path, **told)
+        subprocess.run(flows, env=api, check=True, capture_output=True, timeout=300)
+        # The unit asks for a run at boot.
+        assert system.do("start", "depth-worker")[0] == 0
+        server, collector, worker = (system.units[f"depth-{name}"] for name in ("server", "collect@a", "worker"))
         flow = _flow(worker, 120)
         start = int(time.time())
         collector.kill()
@@ -194,11 +221,18 @@ def test_server_worker_and_collector_can_each_be_killed(tmp_path: Path, settings
         time.sleep(10)
         worker.kill()
         worker.wait_for_restart(2, 120)
-        time.sleep(5)
+        _flow(worker, 120)
+        done = system.upgrade("next", environment)
+        assert done.returncode == 0, done.stderr
+        assert system.told[-5:] == [
+            *("start depth-collect@upgrade", "restart depth-collect@a", "restart depth-server"),
+            *("restart depth-worker", "stop depth-collect@upgrade"),
+        ]
         end = int(time.time())
         time.sleep(4)
+        ended = [server, collector, worker, *system.units.values()]
     assert missing(tmp_path, settings, start, end) == 0
-    assert collector.members() == server.members() == worker.members() == []
+    assert [unit.members() for unit in ended] == [[]] * len(ended)
 
 
 def _flow(worker: Unit, seconds: float) -> psutil.Process:

@@ -23,6 +23,8 @@ while True:
 """
 FLOW = """
 import signal, sys, time
+
+pytestmark = pytest.mark.commands
 signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.3), print("ended well", flush=True), sys.exit()))
 time.sleep(60)
 """

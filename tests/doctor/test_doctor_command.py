@@ -8,6 +8,8 @@ import pytest
 from depth.exchange.simulated import Handle
 from tests import commands
 
+pytestmark = pytest.mark.commands
+
 CHECKS = [
     "region",
     "rest",

@@ -114,6 +114,16 @@ async def test_a_symbol_that_is_not_listed_fails_and_one_that_is_halted_warns(il
     assert "lists no spot market FOO/USDT" in texts[2]
 
 
+async def test_a_symbol_that_cannot_be_asked_for_is_a_warning(ill: tuple[Plan, Handle]) -> None:
+    """The exchange answers, its list of markets does not."""
+    plan, handle = ill
+    handle.do(lambda simulated: simulated.faults.rest_status(503, seconds=60, path="/api/v3/exchangeInfo"))
+    found = await exchange.check(plan)
+    assert the("symbols", found).level == "warn"
+    assert the("symbols", found).text.endswith("ask again")
+    assert the("rest", found).level == the("clock", found).level == "ok"
+
+
 async def test_a_silent_market_is_a_warning(ill: tuple[Plan, Handle], monkeypatch: pytest.MonkeyPatch) -> None:
     """Connected, subscribed, and nothing comes."""
     monkeypatch.setattr(exchange, "_EVENT_SECONDS", 1.0)

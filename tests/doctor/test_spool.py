@@ -53,8 +53,9 @@ def test_the_spool_of_a_live_collector_is_ok(plan: Plan) -> None:
 def test_rows_that_have_waited_for_long_are_a_warning(plan: Plan) -> None:
     live = Spool(plan.spool_path, "live", 2**30)
     live.open()
-    append(live, int(time.time()))
-    live.acknowledge(B, [], {T: int(time.time()) - 1000})
+    now = int(time.time())
+    append(live, now)
+    live.acknowledge(B, [], {T: now - 1000})
     live.close()
     found = the("spool", spool.check(plan))
     assert found.level == "warn"

@@ -8,12 +8,13 @@ from random import Random
 from depth.anchoring import Schedule
 from depth.exchange.simulated import Options, SocketOptions, SyntheticSource
 from tests import markets
-from tests.faults.bench import Scene, Trouble
+from tests.faults.exchange_stage import Scene, Trouble
 from tests.live import Exchange
 
 _DEPTH = "/api/v3/depth"
 _DAY_MS = 86_400_000
-_NOW = Schedule
+_SAME_TIME = 0.5
+_NAMES_REMEMBERED_SECONDS = 11  # aiohttp's cache keeps them for ten
 _MARKET = SyntheticSource()
 
 often = partial(Schedule, hourly=5.0)
@@ -33,7 +34,9 @@ async def _cut_off(scene: Scene, seconds: float, *, rest: bool) -> None:
 
 
 async def _lose_names(scene: Scene, seconds: float) -> None:
+    """Cut off both sockets for as long as the client remembers the names that it has looked up, and let names fail."""
     scene.loop.names_fail = True
+    scene.faults.refuse(_NAMES_REMEMBERED_SECONDS)
     scene.faults.reset()
     await asyncio.sleep(seconds)
     scene.loop.names_fail = False
@@ -78,6 +81,19 @@ def _slowly(exchange: Exchange) -> None:
     exchange.faults.rest_delay(0.4, count=10**6, path=_DEPTH)
 
 
+def _found_names(scene: Scene) -> list[str]:
+    """See that the fault was one: that a name was looked up meanwhile."""
+    return [] if scene.loop.names_unfound else ["no name was looked up"]
+
+
+def _other_timestamps(scene: Scene, seconds: float) -> list[str]:
+    """See that rows tell the machine's time, right or wrong, and nothing else of it."""
+    rows = scene.run.sink.rows
+    before, after = (row.timestamp - row.epoch for row in (rows[0], rows[-1]))
+    moved = after - before
+    return [] if abs(moved - seconds) < _SAME_TIME else [f"timestamps moved by {moved:.2f} s"]
+
+
 def _set_clock(scene: Scene, seconds: float) -> None:
     scene.loop.wall_offset = seconds
 
@@ -114,7 +130,10 @@ SOCKETS = (
     Trouble(name="one socket is half-open", do=lambda scene: scene.faults.half_open(1), seconds=20),
     Trouble(name="one socket is frozen for 4 s, then catches up", do=lambda scene: scene.faults.freeze(4, 1)),
     Trouble(
-        name="one socket is frozen for 20 s, then catches up", do=lambda scene: scene.faults.freeze(20, 1), seconds=30
+        name="one socket is frozen for 20 s, then catches up",
+        quick=False,
+        do=lambda scene: scene.faults.freeze(20, 1),
+        seconds=30,
     ),
     Trouble(name="both sockets are frozen for 4 s, then catch up", do=lambda scene: scene.faults.freeze(4)),
     Trouble(
@@ -161,6 +180,7 @@ SOCKETS = (
     ),
     Trouble(
         name="sockets and REST down for 30 s",
+        quick=False,
         do=lambda scene: _cut_off(scene, 30, rest=True),
         lost=32,
         causes=("disconnect",),
@@ -171,6 +191,7 @@ SOCKETS = (
         do=lambda scene: _lose_names(scene, 30),
         lost=32,
         causes=("disconnect",),
+        also=_found_names,
     ),
     Trouble(name="two minutes of random trouble on one socket at a time", do=_storm, quick=False),
     Trouble(
@@ -188,6 +209,7 @@ SOCKETS = (
 SNAPSHOTS = (
     Trouble(
         name="snapshots answer 500 for 20 s",
+        quick=False,
         do=lambda scene: scene.faults.rest_status(500, seconds=20, path=_DEPTH),
         schedule=often,
         seconds=40,
@@ -200,6 +222,7 @@ SNAPSHOTS = (
     ),
     Trouble(
         name="snapshots answer 418 with Retry-After 60",
+        quick=False,
         do=lambda scene: scene.faults.rest_status(418, seconds=60, retry_after=60, path=_DEPTH),
         schedule=often,
         seconds=80,
@@ -218,6 +241,7 @@ SNAPSHOTS = (
     ),
     Trouble(
         name="both lose a frame after 100 s in which routine snapshots were refused",
+        quick=False,
         do=_lose_an_event_after_refusals,
         schedule=often,
         lost=1,
@@ -305,7 +329,7 @@ TIMES = (
         before=lambda exchange: [exchange.faults.move_time(_DAY_MS, 1, socket) for socket in (1, 2)],
     ),
     Trouble(name="one socket tells one event an hour back", do=lambda s: s.faults.move_time(-3_600_000, socket=1)),
-    Trouble(name="both sockets tell one event an hour back", do=lambda s: s.faults.move_time(-3_600_000)),
+    Trouble(name="both sockets tell one event an hour back", do=lambda s: s.faults.move_time(-3_600_000), as_told=1),
     Trouble(
         name="both sockets tell 50 events an hour back, then the truth",
         do=lambda s: s.faults.move_time(-3_600_000, 50),
@@ -329,6 +353,8 @@ PROCESS = (
             name=f"the clock of the machine is set by {seconds:+,} s",
             do=partial(_set_clock, seconds=seconds),
             schedule=often,
+            also=partial(_other_timestamps, seconds=seconds),
+            quick=abs(seconds) > 1,
         )
         for seconds in (3600, -3600, 1, -1)
     ),

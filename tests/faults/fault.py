@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 
+class NotPlayed(Exception):
+    """A fault cannot be played on this machine; its text says why, and the page repeats it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What happened.
@@ -36,7 +40,8 @@ class Fault:
         play: does it, in an empty folder.
         quick: does it once and quickly, about a second of processor time, as a part of `make test`; None where it
             takes longer.
-        alone: wants the machine to itself.
+        alone: wants the machine to itself, for its figures.
+        idle: mostly waits, in real time; several may be played at once.
     """
 
     section: str
@@ -45,3 +50,4 @@ class Fault:
     play: Callable[[Path], Finding]
     quick: Callable[[Path], Finding] | None = None
     alone: bool = False
+    idle: bool = False

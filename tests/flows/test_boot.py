@@ -11,6 +11,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from flows import _runs, boot
 from tests import commands
 
+pytestmark = pytest.mark.commands
+
 
 def test_without_prefect_it_says_so(tmp_path: Path) -> None:
     """Exit 0 and one line: a worker that starts must not be held up."""

@@ -17,7 +17,7 @@ from depth.storage.bigtable import BigtableStore
 from flows import collect
 from tests import commands, emulator
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.commands, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,7 @@ def test_dry_run_prints_the_contract_s_line_and_nothing_else(tmp_path: Path, set
     assert len(lines) >= 6
     assert [line for line in lines if not commands.LINE.fullmatch(line)] == []
     assert {line.split("|")[1].split()[0] for line in lines} == {"BTC/USDT", "ETH/BTC"}
+    assert ended.error.endswith("nothing was stored")
     assert not (tmp_path / "depth.db").exists()
     assert not (tmp_path / "spool.db").exists()
 

@@ -11,7 +11,7 @@ from depth.exchange.simulated import Options, SyntheticSource, threaded
 from tests import commands
 from tests.receivers import Receiver, free_port, receiving
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.alone]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.commands]
 
 CHAT = "chat-s3cr3t"
 SIGNING = "signing-s3cr3t"

@@ -16,7 +16,7 @@ import pytest
 from depth.exchange.simulated import Options, SyntheticSource, threaded
 from tests import commands
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.alone]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.commands]
 
 
 @pytest.fixture(scope="module")

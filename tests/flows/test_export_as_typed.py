@@ -12,7 +12,7 @@ from tests import archive, commands
 from tests.archive import DAY
 from tests.stored_rows import rows
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.commands
 
 DAYS = 3
 RANGE = ["--start", "2026-01-10", "--end", "2026-01-13"]
@@ -59,6 +59,7 @@ def test_an_export_that_is_killed_and_run_again_gives_the_same_bytes(form: str, 
     assert contents(broken) == whole
 
 
+@pytest.mark.alone
 def test_a_run_leaves_the_list_of_its_files(prefect_api: str, folder: Path, tmp_path: Path) -> None:
     """On a server: a flow run whose task writes, and a table of what was written; a failure says its one line."""
     out = ["--out", str(tmp_path / "files")]

@@ -20,7 +20,7 @@ from flows import rollup
 from tests import commands
 from tests.stored_rows import SYMBOL, TABLE, rows, store_rows
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.commands
 
 HOUR = 1_768_053_600
 TWO_HOURS = ["--start", "2026-01-10T14:00:00Z", "--end", str(HOUR + 7200), "--json"]

@@ -29,7 +29,7 @@ from flows.verify import VerifyOptions
 from tests import commands
 from tests.stored_rows import SYMBOL, TABLE, rows, store_rows
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.commands
 
 HOUR = 1_768_053_600
 END = HOUR + 3600
@@ -92,6 +92,13 @@ def test_three_holes_are_found_exactly_and_resolved_once_they_are_filled(databas
     assert [(entry.span, entry.resolved_at is None) for entry in resolved] == [(hole, False) for hole in HOLES]
     commands.run("verify", RANGE, tmp_path)
     assert ledger(database) == resolved
+
+
+def test_a_table_without_rows_is_not_called_whole(database: Path, tmp_path: Path) -> None:
+    """A collector has begun it and stored nothing yet."""
+    asyncio.run(fill(SqliteStore(database), HOUR, HOUR))
+    ended = commands.run("verify", [], tmp_path)
+    assert (ended.code, ended.error) == (0, "nothing to check: no row is stored yet")
 
 
 def test_two_commands_at_the_same_time_are_as_one(database: Path, tmp_path: Path) -> None:

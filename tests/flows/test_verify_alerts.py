@@ -186,7 +186,7 @@ def test_an_address_that_is_none_is_bad_usage(
     assert not any(secret in shown.err + shown.out for secret in SECRETS)
 
 
-@pytest.mark.alone
+@pytest.mark.commands
 @pytest.mark.usefixtures("start")
 def test_two_commands_at_the_same_time_tell_it_once(
     settings: dict[str, str], receiver: Receiver, tmp_path: Path
@@ -202,7 +202,7 @@ def test_two_commands_at_the_same_time_tell_it_once(
     assert receiver.events == ["gap.opened"]
 
 
-@pytest.mark.alone
+@pytest.mark.commands
 def test_three_holes_are_told_once_each_however_often_they_are_looked_at(
     settings: dict[str, str], receiver: Receiver, tmp_path: Path
 ) -> None:
@@ -234,7 +234,7 @@ def test_three_holes_are_told_once_each_however_often_they_are_looked_at(
     assert [entry.resolved_at is None for entry in ledger(tmp_path)] == [False] * 3
 
 
-@pytest.mark.alone
+@pytest.mark.commands
 @pytest.mark.timeout(240)
 @pytest.mark.usefixtures("start")
 def test_on_a_server_the_sending_is_a_task_with_retries(

@@ -96,7 +96,11 @@ class Connection:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Run the connection from handshake to end."""
-        await self._ws.prepare(request)
+        try:
+            await self._ws.prepare(request)
+        except ConnectionResetError:  # the client has gone before it was answered
+            self.alive = False
+            return web.Response()  # nobody reads it
         self._faults.connected = True
         self._faults.changed = self._changed
         self._subscribed()

@@ -119,7 +119,7 @@ function traces() {
     line("best ask", half, "y", "ask", { line: { color: colour("ask"), width: 1 }, hoverinfo: "skip" }),
     line("best bid", half.map((bps) => (bps === null ? null : -bps)), "y", "bid", { line: { color: colour("bid"), width: 1 }, hoverinfo: "skip" }),
     line("mid price", blank(mid), "y2", "ink", { hovertemplate: "%{x|%H:%M} · mid %{y:,.8~f}<extra></extra>" }),
-    line("imbalance", blank(imbalance), "y4", "mid", { showlegend: false, hovertemplate: "%{x|%H:%M} · imbalance %{y:.3f}<extra></extra>" }),
+    line("imbalance", blank(imbalance), "y4", "mid", { line: { color: colour("mid"), width: 0.8 }, showlegend: false, hovertemplate: "%{x|%H:%M} · imbalance %{y:.3f}<extra></extra>" }),
     line("spread", blank(spread), "y5", "part", { showlegend: false, hovertemplate: "%{x|%H:%M} · spread %{y:.3~f} bps<extra></extra>" }),
   ];
 }

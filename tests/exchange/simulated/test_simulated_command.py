@@ -14,6 +14,8 @@ import pytest
 from depth.exchange.simulated import Options, SyntheticSource, threaded
 from tests.exchange.simulated.client import recording
 
+pytestmark = pytest.mark.commands
+
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "depth.exchange.simulated"]
 

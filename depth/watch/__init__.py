@@ -1,0 +1,1 @@
+"""What is collected, as it comes, on a terminal."""
