@@ -81,15 +81,16 @@ def kill_one(site: Site, name: str, count: int) -> Killed:
         stored = killed
         until(lambda: site.runs(name)[-1].state not in {"Scheduled", "Late", "Submitting", "Pending"}, 120)
     missing = site.missing(name)
-    seen = Killed(first - began, new.created - killed, stored - killed, missing, causes(site, name, int(began)))
+    seen = Killed(first - began, new.created - killed, stored - killed, missing, causes(site, name))
     if name != "one":  # it lives on, until the server is away
         site.finish(name)
     return seen
 
 
-def causes(site: Site, name: str, start: int) -> set[str]:
-    """Check a scene's rows with the command; give the causes of what is missing."""
-    arguments = ["--start", str(start), "--grace", "5", "--json"]
+def causes(site: Site, name: str) -> set[str]:
+    """Check a scene's rows with the command; give the causes of what is missing between them."""
+    epochs = site.epochs(name)
+    arguments = ["--start", str(epochs[0]), "--end", str(epochs[-1]), "--grace", "0", "--json"]
     ended = commands.run("verify", arguments, site.folder / name, **site.files(name))
     [found] = [json.loads(line) for line in ended.out.splitlines()]
     return {gap["cause"] for gap in found["gaps"]}

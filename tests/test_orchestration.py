@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 Played = dict[str, Future[Any]]
-Report = Callable[[str, object], None]
+Report = Callable[[str, float], None]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,13 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
         site.stack.start_worker()
         with ThreadPoolExecutor(max_workers=8) as pool:
             yield _play(site, pool, told, place)
+
+
+@pytest.fixture
+def report(pytestconfig: pytest.Config) -> Report:
+    """Show a figure in the terminal: a limit that is kept may be nearly broken."""
+    writer = pytestconfig.get_terminal_writer()
+    return lambda name, seconds: writer.line(f"\n{name}: {seconds:.1f} s")
 
 
 def _play(site: Site, pool: ThreadPoolExecutor, told: list[str], place: dict[str, str]) -> Played:
@@ -78,22 +85,22 @@ def _play(site: Site, pool: ThreadPoolExecutor, told: list[str], place: dict[str
     return played
 
 
-def test_a_collector_is_live_soon(played: Played, record_property: Report) -> None:
+def test_a_collector_is_live_soon(played: Played, report: Report) -> None:
     """Within 60 s of the start of the worker its rows are stored."""
     killed: scenes.Killed = played["one"].result()
-    record_property("seconds", killed.live_after)
+    report("live after the start of the worker", killed.live_after)
     assert killed.live_after < 60
 
 
-def test_a_killed_collector_is_replaced(played: Played, record_property: Report) -> None:
+def test_a_killed_collector_is_replaced(played: Played, report: Report) -> None:
     """Asked for within 15 s, storing again within 45 s; what is missing is in between, and the ledger says why."""
     killed: scenes.Killed = played["one"].result()
-    record_property("asked_after", killed.asked_after)
-    record_property("stored_after", killed.stored_after)
+    report("asked for after a kill", killed.asked_after)
+    report("storing again after a kill", killed.stored_after)
     assert killed.asked_after < 15
     assert killed.stored_after < 45
     assert 0 < len(killed.missing) < 45
-    assert killed.causes == {"no collector"}
+    assert killed.causes - {"starting"} == {"no collector"}
 
 
 def test_of_two_collectors_one_may_be_killed(played: Played) -> None:
@@ -129,10 +136,10 @@ def test_after_an_absence_one_verify_runs(played: Played) -> None:
     assert [run.state for run in runs] == ["Skipped"] * (scenes.ABSENCES - 1) + ["Failed"]
 
 
-def test_a_machine_that_starts_again_collects_again(played: Played, record_property: Report) -> None:
+def test_a_machine_that_starts_again_collects_again(played: Played, report: Report) -> None:
     """Within 90 s of a worker's and its flow's death, where the worker is started again at once."""
     together: scenes.Together = played["together"].result()
-    record_property("stored_after", together.stored_after)
+    report("storing again after a worker died with its flow", together.stored_after)
     assert together.stored_after < 90
 
 

@@ -32,9 +32,7 @@ class Processes:
 
     def running(self) -> dict[str, int]:
         """Give the ids of those that run, in the order of their start; an id that another process has got is none."""
-        for process in self._own.values():
-            process.poll()  # what has ended must not stay in the table of processes
-        return {name: pid for name, (pid, began) in self._noted.items() if _began(pid) == began}
+        return {name: pid for name, (pid, began) in self._noted.items() if self._lives(pid, began)}
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> int:
         """Start one in a group of its own, note it at once and give its id."""
@@ -82,10 +80,11 @@ class Processes:
             while (left := [group for group in left if self._lives(group)]) and time.monotonic() < until:
                 time.sleep(0.1)
 
-    def _lives(self, group: int) -> bool:
-        if group in self._own:  # not gone before it is reaped
-            return self._own[group].poll() is None
-        return _began(group) != ""
+    def _lives(self, pid: int, began: str | None = None) -> bool:
+        """Say whether a process runs, one that has begun then if that is given."""
+        if pid in self._own:  # not gone before it is reaped: it must not stay in the table of processes
+            return self._own[pid].poll() is None
+        return _began(pid) == began if began else _began(pid) != ""
 
     def children(self, name: str) -> list[int]:
         """Give the processes that one of ours has started; each leads a group of its own."""

@@ -18,7 +18,7 @@ from tests import commands, prefect_server
 _DEPLOY = commands.ROOT / "deploy"
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_worker_asks_for_a_collector_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """The flows are deployed; the worker's collector captures; SIGTERM ends the flow first, then the worker."""

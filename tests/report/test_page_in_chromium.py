@@ -17,6 +17,7 @@ from tests.archive import DAY
 
 pytestmark = [
     pytest.mark.alone,
+    pytest.mark.timeout(300),  # the first one makes a day
     pytest.mark.skipif(chromium.find() is None, reason=chromium.MISSING),
 ]
 
