@@ -104,10 +104,10 @@ def test_a_killed_collector_is_replaced(played: Played, report: Report) -> None:
 
 
 def test_of_two_collectors_one_may_be_killed(played: Played) -> None:
-    """Not a second is missing, and a new one is asked for."""
+    """Not a second is missing, and a new one is asked for, however busy other scenes keep the machine."""
     killed: scenes.Killed = played["two"].result()
     assert killed.missing == []
-    assert killed.asked_after < 15
+    assert killed.asked_after < 60
 
 
 def test_a_run_that_crashes_at_once_is_replaced_later_and_later(played: Played) -> None:
