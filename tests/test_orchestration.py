@@ -47,10 +47,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
 
 
 @pytest.fixture
-def report(pytestconfig: pytest.Config) -> Report:
+def report(capsys: pytest.CaptureFixture[str]) -> Report:
     """Show a figure in the terminal: a limit that is kept may be nearly broken."""
-    writer = pytestconfig.get_terminal_writer()
-    return lambda name, seconds: writer.line(f"\n{name}: {seconds:.1f} s")
+
+    def show(name: str, seconds: float) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{name}: {seconds:.1f} s\n")
+
+    return show
 
 
 def _play(site: Site, pool: ThreadPoolExecutor, told: list[str], place: dict[str, str]) -> Played:
