@@ -30,6 +30,7 @@ DELAYS = (0, 10, 30, 60)
 HOLE = 5
 OLD_DAYS = 4
 RELAY_SECONDS = 45
+SELDOM_SECONDS = 300
 _LIVE_SECONDS = 240.0
 
 
@@ -241,7 +242,7 @@ class Scheduled:
 
 def by_schedule(site: Site) -> Scheduled:
     """Wait for what a schedule starts over an hour with a hole."""
-    until(lambda: all(_ended(site, name) for name in ("rows.verify", "rows.rollup")), 300)
+    until(lambda: all(_ended(site, name) for name in ("rows.verify", "rows.rollup")), SELDOM_SECONDS + 180)
     verified, rolled = _ended(site, "rows.verify")[0], _ended(site, "rows.rollup")[0]
     until(lambda: site.events(GAP_OPENED), 60)
     artifacts = site.artifacts(verified) | site.artifacts(rolled)
@@ -322,20 +323,21 @@ def _begun(site: Site, run: Run, start: float, end: float) -> int:
 
 
 def deployments(emulator: dict[str, str]) -> list[Deployment]:
-    """List what the scenes need; what has a schedule is first due half a minute from now."""
-    anchor = datetime.fromtimestamp(time.time() + 30, UTC).isoformat()
-    often = {"interval": 120, "anchor_date": anchor}
+    """List what the scenes need; what has a schedule is first due half a minute from now, checks a minute."""
+    relays, checks = (datetime.fromtimestamp(time.time() + ahead, UTC).isoformat() for ahead in (30, 60))
+    often = {"interval": RELAY_SECONDS, "anchor_date": relays}
+    seldom = {"interval": SELDOM_SECONDS, "anchor_date": checks}
     return [
         Deployment("one"),
         Deployment("two", {"replicas": 2}),
         Deployment("crash"),
-        Deployment("relay", {"duration": RELAY_SECONDS}, {"interval": RELAY_SECONDS, "anchor_date": anchor}),
+        Deployment("relay", {"duration": RELAY_SECONDS}, often),
         Deployment("away", pool="depth-away"),
         Deployment("verify-away", {"period": 3600}, pool="depth-away", of="verify-recent"),
         Deployment("together", pool="depth-together"),
         Deployment("stuck", pool="depth-nobody"),
         Deployment("verify-failing", of="verify-recent"),
-        Deployment("rows.verify", {"period": 120}, often, of="verify-recent"),
-        Deployment("rows.rollup", {}, often, of="rollup-hourly"),
+        Deployment("rows.verify", {"period": SELDOM_SECONDS}, seldom, of="verify-recent"),
+        Deployment("rows.rollup", {}, seldom, of="rollup-hourly"),
         Deployment("bigtable", env=emulator),
     ]

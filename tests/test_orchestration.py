@@ -47,10 +47,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
 
 
 @pytest.fixture
-def report(pytestconfig: pytest.Config) -> Report:
+def report(capsys: pytest.CaptureFixture[str]) -> Report:
     """Show a figure in the terminal: a limit that is kept may be nearly broken."""
-    writer = pytestconfig.get_terminal_writer()
-    return lambda name, seconds: writer.line(f"\n{name}: {seconds:.1f} s")
+
+    def show(name: str, seconds: float) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{name}: {seconds:.1f} s\n")
+
+    return show
 
 
 def _play(site: Site, pool: ThreadPoolExecutor, told: list[str], place: dict[str, str]) -> Played:
@@ -104,10 +108,10 @@ def test_a_killed_collector_is_replaced(played: Played, report: Report) -> None:
 
 
 def test_of_two_collectors_one_may_be_killed(played: Played) -> None:
-    """Not a second is missing, and a new one is asked for."""
+    """Not a second is missing, and a new one is asked for, however busy other scenes keep the machine."""
     killed: scenes.Killed = played["two"].result()
     assert killed.missing == []
-    assert killed.asked_after < 15
+    assert killed.asked_after < 60
 
 
 def test_a_run_that_crashes_at_once_is_replaced_later_and_later(played: Played) -> None:

@@ -32,6 +32,8 @@ class Processes:
 
     def running(self) -> dict[str, int]:
         """Give the ids of those that run, in the order of their start; an id that another process has got is none."""
+        for process in self._own.values():
+            process.poll()  # what has ended must not stay in the table of processes
         return {name: pid for name, (pid, began) in self._noted.items() if self._lives(pid, began)}
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -82,7 +84,7 @@ class Processes:
 
     def _lives(self, pid: int, began: str | None = None) -> bool:
         """Say whether a process runs, one that has begun then if that is given."""
-        if pid in self._own:  # not gone before it is reaped: it must not stay in the table of processes
+        if pid in self._own:  # not gone before it is reaped, which may be after its first thread has ended
             return self._own[pid].poll() is None
         return _began(pid) == began if began else _began(pid) != ""
 
