@@ -17,6 +17,8 @@ from depth.exchange.simulated import Handle, Options, SyntheticSource, threaded
 from depth.options import CollectOptions
 from tests import commands
 
+pytestmark = pytest.mark.commands
+
 DEPTH = "-m depth"
 
 
@@ -83,7 +85,6 @@ def test_neither_prefect_nor_google_nor_other_exchanges_are_loaded(tmp_path: Pat
 import sys
 from depth.__main__ import main
 
-pytestmark = pytest.mark.commands
 assert main(["collect", "--duration", "3"]) == 0
 print(*sorted(set(sys.modules) & {"prefect", "google.cloud", "grpc", "ccxt", "pyarrow", "fastapi", "sqlalchemy"}))
 """

@@ -12,6 +12,8 @@ import pytest
 
 from tests.commands import ROOT
 
+pytestmark = pytest.mark.commands
+
 SCRIPT = ROOT / "deploy" / "worker-stop.sh"
 # Starts a flow whenever it looks, as a busy worker does; says what each said when it ended.
 WORKER = """
@@ -24,7 +26,6 @@ while True:
 FLOW = """
 import signal, sys, time
 
-pytestmark = pytest.mark.commands
 signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.3), print("ended well", flush=True), sys.exit()))
 time.sleep(60)
 """

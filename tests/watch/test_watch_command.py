@@ -27,6 +27,8 @@ from tests import archive, commands
 from tests.commands import LINE
 from tests.stored_rows import rows, store_rows
 
+pytestmark = pytest.mark.commands
+
 DEPTH = "-m depth"
 COVERED = re.compile(LINE.pattern + r" \| last hour: \d+\.\d\d%")
 ENTERED, LEFT = b"\x1b[?1049h", b"\x1b[?1049l"
@@ -305,7 +307,6 @@ def test_who_reads_a_store_loads_neither_arrow_nor_the_exchange(tmp_path: Path) 
 import os, signal, sys, threading
 from depth.__main__ import main
 
-pytestmark = pytest.mark.commands
 threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT)).start()
 assert main(["watch"]) == 130
 print(*sorted({name.partition(".")[0] for name in sys.modules}
