@@ -13,6 +13,7 @@ Errors are those of `depth.errors`: `UsageError` for a bad range or column and f
 """
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -70,7 +71,8 @@ def load(  # noqa: PLR0913  # options of a call in a notebook
     with _reading(symbol, table_suffix, store) as (run, reader):
         schema = reader.shape(columns, fill_gaps=fill_gaps).schema
         batches = reader.batches(*_range(start, end), columns, fill_gaps=fill_gaps)
-        return pa.Table.from_batches(list(_each(run, batches)), schema=schema)
+        with _without_collector():
+            return pa.Table.from_batches(list(_each(run, batches)), schema=schema)
 
 
 def iter_batches(  # noqa: PLR0913  # same as `load`
@@ -127,6 +129,18 @@ def gaps(start: Time, end: Time, symbol: str = "BTC/USDT", *, store: Place = Non
     """
     with _reading(symbol, table_suffix, store) as (run, reader):
         return gap_columns.table(run(reader.gaps(*_range(start, end))))
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Rows make no cycles; to walk all that lives again and again while they are made is a fifth of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 _Run = Callable[[Coroutine[Any, Any, _T]], _T]

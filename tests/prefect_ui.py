@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page
 from depth import rowkey
 from depth.exchange.simulated import SyntheticSource, threaded
 from tests import commands
+from tests.orchestra import until
 
 HOLE = 3
 CHART = "svg[id^=mermaid]"
@@ -89,7 +90,14 @@ def play(api: str, folder: Path, seconds: int) -> Shown:
     )
     left = _find(api, "artifacts", {"flow_runs": {"id": {"any_": [verify["id"]]}}})
     artifacts = {each["key"]: each["id"] for each in left}
+    until(lambda: _events(api, "depth.gap.opened"), 60)  # written down seconds later, and a page does not look again
     return Shown(api.removesuffix("/api"), collect, verify, artifacts)
+
+
+def _events(api: str, name: str) -> list[dict[str, Any]]:
+    wanted = {"filter": {"event": {"name": [name]}}}
+    found: list[dict[str, Any]] = httpx.post(f"{api}/events/filter", json=wanted).raise_for_status().json()["events"]
+    return found
 
 
 def _find(api: str, what: str, wanted: dict[str, Any]) -> list[dict[str, Any]]:

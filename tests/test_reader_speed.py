@@ -1,8 +1,11 @@
 """How fast rows are read and exported: the best of three, on a machine without other work."""
 
+import json
+import sqlite3
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,7 @@ async def best(work: Callable[[], Awaitable[int]], count: int) -> float:
         began = time.perf_counter()
         assert await work() == count
         seconds.append(time.perf_counter() - began)
+    print(f"{[round(each, 2) for each in seconds]} s")  # noqa: T201  # pytest -rP shows it
     return min(seconds)
 
 
@@ -40,13 +44,19 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-async def test_a_day_is_loaded_in_two_seconds(database: Path) -> None:
-    """86,400 rows with all columns from SQLite, JSON and all."""
+async def test_a_day_is_loaded_about_as_fast_as_its_json_is_parsed(database: Path) -> None:
+    """86,400 rows with all columns from SQLite; 2 s where the standard library reads and parses them in 1.6."""
 
-    async def work() -> int:
+    async def parse() -> int:
+        with closing(sqlite3.connect(database)) as db:
+            found = db.execute(f"SELECT * FROM {TABLE.name}").fetchall()  # noqa: S608  # ours
+            column = [name for _, name, *_ in db.execute(f"PRAGMA table_info({TABLE.name})")].index("orderbook")
+        return len([json.loads(row[column]) for row in found])
+
+    async def load() -> int:
         return len(reader.load(DAY, DAY + 86_400, store=database))
 
-    assert await best(work, 86_400) <= 2
+    assert await best(load, 86_400) <= 1.25 * await best(parse, 86_400)
 
 
 async def test_a_day_is_exported_in_five_seconds(database: Path, tmp_path: Path) -> None:
