@@ -129,4 +129,6 @@ def _records_to(hear: Callable[[str], None]) -> Iterator[None]:
 
 
 def _is_on_terminal(handler: logging.Handler) -> bool:
-    return isinstance(handler, logging.StreamHandler) and handler.stream.isatty()
+    """A file that was not opened yet, or is closed, has no stream."""
+    stream = handler.stream if isinstance(handler, logging.StreamHandler) else None
+    return stream is not None and stream.isatty()

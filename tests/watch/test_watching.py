@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +84,14 @@ def test_records_are_heard_and_handlers_are_as_before() -> None:
         logging.getLogger("depth.here").info("well")
     assert heard == ["socket 1"]
     assert logging.getLogger().handlers == before
+
+
+def test_a_log_file_that_is_not_opened_yet_is_no_terminal(tmp_path: Path) -> None:
+    """It has no stream, and stays."""
+    root, file = logging.getLogger(), logging.FileHandler(tmp_path / "depth.log", delay=True)
+    root.addHandler(file)
+    try:
+        with watching._records_to(lambda _: None):
+            assert file in root.handlers
+    finally:
+        root.removeHandler(file)
