@@ -9,6 +9,7 @@ from depth.accounts import Accounts
 from depth.attendance import Attendance
 from depth.catalog import DepthTable
 from depth.due import Due
+from depth.epochs import GRACE_SECONDS
 from depth.gaps import Interval
 from depth.ledger import Changes, Entry, Gap, Look
 from depth.storage.base import Store
@@ -40,7 +41,7 @@ class Check:
     end: int
     now: int
     by_hand: bool = False
-    grace: int = 30
+    grace: int = GRACE_SECONDS
     kept_seconds: int | None = None
 
     @property

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 QUIET_LIMIT_MS = 300_000
+# That a row may take to be stored: what is younger is not missing yet.
+GRACE_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)

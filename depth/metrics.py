@@ -24,13 +24,13 @@ from depth.errors import DepthError
 from depth.exchange.base import Exchange
 from depth.incidents import SUSPECT
 from depth.outcome import Latency, SymbolOutcome
+from depth.plan import METRICS_PORTS
 from depth.shipping import Destination
 from depth.sinks import SpoolSink
 from depth.storage.spool_state import SpoolStats
 
 logger = logging.getLogger(__name__)
 
-_PORTS = 10
 _SCRAPE_SECONDS = 5.0
 _CAUSES = [cause for cause in get_args(Cause) if cause != SUSPECT]
 
@@ -167,7 +167,7 @@ class _Loop(Source):
 
 
 def _listen(host: str, port: int, registry: CollectorRegistry) -> WSGIServer | None:
-    for candidate in range(port, port + _PORTS):
+    for candidate in range(port, port + METRICS_PORTS):
         try:
             server, _ = start_http_server(candidate, host, registry)
         except OSError as error:
@@ -177,7 +177,7 @@ def _listen(host: str, port: int, registry: CollectorRegistry) -> WSGIServer | N
         else:
             logger.info("metrics on http://%s:%d/metrics", host, candidate)
             return server
-    logger.warning("no metrics: none of the ports %d to %d is free; set METRICS_PORT", port, port + _PORTS - 1)
+    logger.warning("no metrics: none of the ports %d to %d is free; set METRICS_PORT", port, port + METRICS_PORTS - 1)
     return None
 
 

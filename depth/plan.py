@@ -7,6 +7,9 @@ from depth.alerts.options import AlertOptions
 from depth.epochs import Grid
 from depth.storage.open import StoreOptions
 
+# A collector serves its metrics on the first free one of so many ports: several share a machine.
+METRICS_PORTS = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

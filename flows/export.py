@@ -22,6 +22,7 @@ from rich.table import Table
 
 import settings
 from depth import times
+from depth.epochs import GRACE_SECONDS
 from depth.errors import DepthError, NothingStored, UsageError
 from depth.gaps import Interval
 from depth.options import Backend, Symbols, Time
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from depth.export.exporting import Export, Exported
 
 _DAY_SECONDS = 86_400
-_GRACE_SECONDS = 30
 _LONG_DAYS = 2
 
 
@@ -67,10 +67,10 @@ def _range(options: ExportOptions, now: int) -> Interval:
     latest = midnight if options.start is None else now
     end = latest if options.end is None else times.parse(options.end)
     start = end - options.days * _DAY_SECONDS if options.start is None else times.parse(options.start)
-    settled = min(end, now - _GRACE_SECONDS)
+    settled = min(end, now - GRACE_SECONDS)
     if settled <= start:
         said = f"{times.show(start)} to {times.show(end)}"
-        raise UsageError(f"nothing of {said} is older than {_GRACE_SECONDS} s: give an earlier --start")
+        raise UsageError(f"nothing of {said} is older than {GRACE_SECONDS} s: give an earlier --start")
     return Interval(max(0, start), settled)
 
 

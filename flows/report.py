@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 import settings
 from depth import times
+from depth.epochs import GRACE_SECONDS
 from depth.errors import DepthError, DestinationRefused, UsageError
 from depth.options import Backend, Symbols, Time
 from depth.storage.open import open_store
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from depth.report.building import Report
 
 _DAY_SECONDS = 86_400
-_GRACE_SECONDS = 30
 
 
 class ReportOptions(BaseModel):
@@ -61,7 +61,7 @@ class ReportOptions(BaseModel):
 
 def _day(options: ReportOptions, now: int) -> int:
     day = now // _DAY_SECONDS * _DAY_SECONDS - _DAY_SECONDS if options.date is None else times.parse(options.date)
-    if day > now - _GRACE_SECONDS:
+    if day > now - GRACE_SECONDS:
         raise UsageError(f"--date: {times.show(day)[:10]} has not begun: give an earlier one")
     return day
 
@@ -93,7 +93,7 @@ async def _report(
             names = ", ".join(reader.table.name for reader in readers)
             raise UsageError(f"--out names one page for {names}: put {{symbol}} into it, or name one of --symbols")
         for reader, file in zip(readers, files, strict=True):
-            report = await each(reader, day, now - _GRACE_SECONDS)
+            report = await each(reader, day, now - GRACE_SECONDS)
             await asyncio.to_thread(_write, file, report.html)
             written.append(Written(report, file))
     finally:

@@ -22,6 +22,7 @@ from depth.alerts.open import Boards, open_channels
 from depth.announce import announce
 from depth.catalog import DepthTable
 from depth.continuity import Check, Continuity
+from depth.epochs import GRACE_SECONDS
 from depth.errors import DepthError, UsageError
 from depth.options import Backend, Symbols, Time
 from depth.storage.base import Store
@@ -49,7 +50,7 @@ class VerifyOptions(BaseModel):
     )
     end: Time | None = Field(None, description="last moment, exclusive; now where not given")
     window: int = Field(900, ge=1, description="seconds to check where no start is given")
-    grace: int = Field(30, ge=0, description="seconds that a row may take to be stored")
+    grace: int = Field(GRACE_SECONDS, ge=0, description="seconds that a row may take to be stored")
     symbols: Symbols = Field(default=[], description="markets, BASE/QUOTE; all that were collected where none is named")
     backend: Backend | None = Field(None, description="where rows are stored; DB_BACKEND where not given")
     json_lines: bool = Field(default=False, alias="json", description="print one JSON object a symbol and nothing else")

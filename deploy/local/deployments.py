@@ -1,5 +1,6 @@
 """prefect.yaml with other schedules, for trying out and for tests: the one copy is changed, not repeated."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,14 @@ def write_fast(source: Path, target: Path) -> Path:
     Returns:
         `target`.
     """
-    document = yaml.safe_load(source.read_text())
-    for deployment in document["deployments"]:
+
+    def hasten(deployment: dict[str, Any]) -> None:
         if deployment["name"] in _FAST:
             schedule, options = _FAST[deployment["name"]]
             deployment["schedules"] = [schedule] if schedule else []
             deployment["parameters"]["options"] |= options
-    return _write(document, target)
+
+    return _write(source, target, hasten)
 
 
 def write_unscheduled(source: Path, target: Path) -> Path:
@@ -43,12 +45,12 @@ def write_unscheduled(source: Path, target: Path) -> Path:
     Returns:
         `target`.
     """
+    return _write(source, target, lambda deployment: deployment.update(schedules=[]))
+
+
+def _write(source: Path, target: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     document = yaml.safe_load(source.read_text())
     for deployment in document["deployments"]:
-        deployment["schedules"] = []
-    return _write(document, target)
-
-
-def _write(document: dict[str, Any], target: Path) -> Path:
+        change(deployment)
     target.write_text(yaml.safe_dump(document, sort_keys=False))
     return target

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator
 from prometheus_client.parser import text_string_to_metric_families
 
 from depth.exchange.base import Sockets
+from depth.plan import METRICS_PORTS
 
-_PORTS = 10  # a collector takes the first free one of ten
 _ANSWER_SECONDS = 0.5
 _Samples = dict[tuple[str, str], float]  # name and value of its one label
 
@@ -49,7 +49,7 @@ def _served(host: str, port: int) -> Iterator[_Samples]:
     """Read each port of the ten that answers, and speaks as a collector does."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     shown = f"[{host}]" if ":" in host else host
-    for candidate in range(port, port + _PORTS):
+    for candidate in range(port, port + METRICS_PORTS):
         try:
             with opener.open(f"http://{shown}:{candidate}/metrics", timeout=_ANSWER_SECONDS) as answer:
                 text = answer.read().decode()

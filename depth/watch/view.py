@@ -6,14 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from depth import epochs, times
+from depth.epochs import GRACE_SECONDS
 from depth.exchange.base import Sockets
 from depth.gaps import Interval
 from depth.presence import LIVE_SECONDS, Presence
 from depth.snapshot import Snapshot
 
 HOUR: Final = 3600
-# What is younger may still be on its way to the store: it is not due.
-GRACE_SECONDS: Final = 30
 _MINUTES = 60
 _OLD_SECONDS = 60
 _HIDDEN = "\N{MIDDLE DOT}"

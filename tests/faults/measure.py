@@ -1,8 +1,9 @@
-"""What a process holds, and what it says."""
+"""What a process holds, what it says, and waiting for it."""
 
 import asyncio
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 _HANDLES = Path("/proc/self/fd")
 _MEMORY = Path("/proc/self/statm")
 _PAGE_BYTES = 4096
+_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +57,13 @@ def logs() -> Iterator[list[logging.LogRecord]]:
 def mistakes(said: list[logging.LogRecord]) -> list[str]:
     """Give what was logged with a traceback: nobody had thought of it."""
     return [f"{record.getMessage()}: {record.exc_info[1]!r}" for record in said if record.exc_info]
+
+
+async def until(condition: Callable[[], object], seconds: float) -> bool:
+    """Wait for something that nobody announces; say whether it came."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        await asyncio.sleep(_POLL_SECONDS)
+    return True

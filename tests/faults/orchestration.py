@@ -14,6 +14,7 @@ from deploy.local.stack import NotUp
 from tests import commands, prefect_server
 from tests.faults.doors import Door, door
 from tests.faults.fault import Fault, Finding, NotPlayed
+from tests.faults.measure import until
 from tests.faults.processes_stage import Scene, staged, stored
 
 SECTION = "Orchestration"
@@ -83,12 +84,12 @@ async def _collect(
 ) -> commands.Ended:
     """Run the command as typed, in trouble for some time once rows are stored, and end it by SIGTERM."""
     with commands.running("collect", [], folder, settings) as process:
-        await scene.until(lambda: _count(scene) >= 3, _START_SECONDS)
+        await until(lambda: _count(scene) >= 3, _START_SECONDS)
         if trouble is not None:
             async with trouble():
                 await asyncio.sleep(_TROUBLE_SECONDS)
         before = _count(scene)
-        await scene.until(lambda: _count(scene) >= before + 3, _START_SECONDS)
+        await until(lambda: _count(scene) >= before + 3, _START_SECONDS)
         return await asyncio.to_thread(commands.finish, process, signal.SIGTERM, _END_SECONDS)
 
 

@@ -11,8 +11,7 @@ import multiprocessing
 import os
 import signal
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerProcess
@@ -27,6 +26,7 @@ from depth.snapshot import Snapshot
 from depth.storage.open import StoreOptions, open_store
 from depth.storage.spool import Spool
 from tests import emulator, plans
+from tests.faults.measure import until
 from tests.live import Exchange, errors_in
 from tests.stored_rows import TABLE
 
@@ -34,7 +34,6 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["depth.exchange.binance", "depth.storage.bigtable", __name__])
 # What two collectors that received the same events agree on; the others tell who wrote the row and when.
 _PROOF = ("price", "orderbook", "event_time", "update_id", "covered")
-_POLL_SECONDS = 0.05
 _END_SECONDS = 30.0
 _DRAIN_SECONDS = 60.0
 _ROWS_SECONDS = 40.0
@@ -126,23 +125,14 @@ class Scene:
             return int(db.execute("SELECT count(*) FROM spooled").fetchone()[0])
         return 0
 
-    async def until(self, condition: Callable[[], object], seconds: float) -> bool:
-        """Wait for something that nobody announces; say whether it came."""
-        end = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > end:
-                return False
-            await asyncio.sleep(_POLL_SECONDS)
-        return True
-
     async def more(self, collector: Process, rows: int) -> bool:
         """Wait until a collector has committed so many rows more."""
         wanted = len(collector.told) + rows
-        return await self.until(lambda: len(collector.told) >= wanted, _ROWS_SECONDS)
+        return await until(lambda: len(collector.told) >= wanted, _ROWS_SECONDS)
 
     async def ended(self, collector: Process) -> bool:
         """Wait for the end of a collector; one that does not come is forced."""
-        came = await self.until(lambda: not collector.child.is_alive(), _END_SECONDS)
+        came = await until(lambda: not collector.child.is_alive(), _END_SECONDS)
         if not came:
             collector.child.kill()
         collector.child.join()
@@ -151,7 +141,7 @@ class Scene:
     async def drain(self, plan: Plan | None = None) -> list[str]:
         """Let one more collector ship what waits, and end it; say what is not as it must be."""
         last = self.start(plan)
-        came = await self.more(last, 3) and await self.until(lambda: not self.waiting(plan), _DRAIN_SECONDS)
+        came = await self.more(last, 3) and await until(lambda: not self.waiting(plan), _DRAIN_SECONDS)
         broken = [] if came else [f"{self.waiting(plan)} rows still wait"]
         last.send(signal.SIGTERM)
         if not await self.ended(last):

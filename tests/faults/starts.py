@@ -11,6 +11,7 @@ from depth.errors import StoreRefused
 from depth.running import run
 from tests.faults import disks, measure
 from tests.faults.fault import Fault, Finding
+from tests.faults.measure import until
 from tests.faults.stores_stage import Scene, losses, staged, stored, untold
 from tests.live import errors_in
 from tests.receivers import receiving
@@ -82,9 +83,9 @@ async def _goes_on(scene: Scene) -> list[str]:
     """Run again; say what is not as it must be."""
     stop = asyncio.Event()
     running = asyncio.create_task(run(scene.plan, stop))
-    await scene.until(lambda: running.done() or scene.acknowledged(), _ROWS_SECONDS)
+    await until(lambda: running.done() or scene.acknowledged(), _ROWS_SECONDS)
     first = scene.acknowledged()
-    await scene.until(lambda: running.done() or scene.acknowledged() >= first + 2, _ROWS_SECONDS)
+    await until(lambda: running.done() or scene.acknowledged() >= first + 2, _ROWS_SECONDS)
     stop.set()
     outcome = await asyncio.wait_for(running, _ENDS_SECONDS)
     rows, found = await stored(scene, first)

@@ -28,6 +28,7 @@ from tests import emulator
 from tests.faults import disks, measure
 from tests.faults.doors import Door, Front, door, front
 from tests.faults.fault import Fault, Finding
+from tests.faults.measure import until
 from tests.live import Exchange, errors_in
 from tests.receivers import Receiver, receiving
 from tests.stored_rows import TABLE
@@ -35,7 +36,6 @@ from tests.stored_rows import TABLE
 _FIRST_ROWS = 4
 _FIRST_SECONDS = 40.0
 _BACKOFF_SECONDS = 31.0  # the longest that shipping waits after a failure
-_POLL_SECONDS = 0.1
 _MOST_MEGABYTES = 60.0  # the exchange, in this process, keeps all it told: 0.2 MB a second
 _GRACE_SECONDS = 3
 _PROOF_SECONDS = 2  # the event that proves a second comes after it
@@ -135,30 +135,21 @@ class Scene:
             return max((each.acknowledged_epoch or 0 for each in state if each.table == TABLE.name), default=0)
         return 0
 
-    async def until(self, condition: Callable[[], object], seconds: float) -> bool:
-        """Wait for something that nobody announces; say whether it came."""
-        end = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > end:
-                return False
-            await asyncio.sleep(_POLL_SECONDS)
-        return True
-
 
 async def _play(trouble: Trouble, folder: Path, logs: list[LogRecord], receiver: Receiver) -> Finding:
     async with staged(folder, logs, receiver, trouble.backend) as scene:
         stop = asyncio.Event()
         running = asyncio.create_task(run(scene.plan, stop))
         try:
-            await scene.until(lambda: running.done() or scene.acknowledged(), _FIRST_SECONDS)
+            await until(lambda: running.done() or scene.acknowledged(), _FIRST_SECONDS)
             assert not running.done(), "the run ended before it began"
             first = scene.acknowledged()
-            await scene.until(lambda: scene.acknowledged() >= first + _FIRST_ROWS, _FIRST_SECONDS)
+            await until(lambda: scene.acknowledged() >= first + _FIRST_ROWS, _FIRST_SECONDS)
             before = measure.held()
             said, told, since = len(logs), len(receiver.got), scene.exchange.market_ms() // 1000 + 1
             await trouble.do(scene)
             began, captured = time.monotonic(), scene.captured()
-            recovered = await scene.until(lambda: scene.acknowledged() >= captured, trouble.recovery)
+            recovered = await until(lambda: scene.acknowledged() >= captured, trouble.recovery)
             took = time.monotonic() - began
             await asyncio.sleep(_GRACE_SECONDS)
             after = measure.held()

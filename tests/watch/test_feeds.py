@@ -8,13 +8,13 @@ from uuid import uuid4
 import pytest
 
 from depth import presence, tables
+from depth.epochs import GRACE_SECONDS
 from depth.errors import StoreRefused, UsageError
 from depth.presence import Presence
 from depth.storage.base import Store
 from depth.storage.open import StoreOptions, open_store
 from depth.storage.spool import Spool
 from depth.watch.feeds import Place, StoreFeed
-from depth.watch.view import GRACE_SECONDS
 from depth.watch.view import Spool as SpoolView
 from tests import archive, emulator
 from tests.stored_rows import SYMBOL, TABLE, rows, store_rows

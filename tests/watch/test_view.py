@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depth import gaps
+from depth.epochs import GRACE_SECONDS
 from depth.gaps import Interval
 from depth.presence import Presence
 from depth.watch.lines import Lines
-from depth.watch.view import GRACE_SECONDS, HOUR, Coverage, Hour, View, grouped, money, printable
+from depth.watch.view import HOUR, Coverage, Hour, View, grouped, money, printable
 from tests import commands
 from tests.stored_rows import rows
 
