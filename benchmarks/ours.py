@@ -85,7 +85,7 @@ class OursInCapture:
         ensure(counts.events == len(recording.stream) + 1, f"{name}: {counts.events} events were applied")
         ensure(counts.resyncs == 0 and counts.anchors == 1, f"{name}: the chain broke")
         if self._grid.interval < _NEVER:
-            lost = sum(incident.end - incident.start for incident in self._capture.incidents)
+            lost = sum(incident.end - incident.start for incident in self._capture.losses.incidents)
             ensure(self._rows == counts.rows > 0, f"{name}: no row was cut")
             seconds = int(recording.stream[-1][1] - recording.stream[0][1])
             ensure(abs(counts.rows + lost - seconds) <= 1, f"{name}: {counts.rows} rows, {lost} lost in {seconds} s")

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from depth import gaps
 from depth.anchoring import Reason, Schedule
-from depth.book import Audit, Book, Unusable
+from depth.book import Audit, Book
 from depth.epochs import QUIET_LIMIT_MS, Grid, closed
 from depth.events import Anchor, Event
+from depth.losses import Cause, Incident, Losses
 from depth.sequence import BreakCause, Broken, Ordered, Sequence
 from depth.snapshot import Snapshot
 
@@ -21,33 +21,6 @@ logger = logging.getLogger(__name__)
 _REACH_SECONDS = 60.0
 _TELL_SECONDS = 10.0
 _CLOSING_SECONDS = 3.0
-
-Cause = Literal[
-    Unusable,
-    BreakCause,
-    "disconnect",
-    "silent",
-    "exchange halted",
-    "stopped",
-    "suspect",
-    "spool full",
-    "internal error",
-]
-
-
-@dataclass(slots=True)
-class Incident:
-    """Epochs that the collector knows it has no proven row for, and why.
-
-    Attributes:
-        start: first epoch, inclusive.
-        end: exclusive.
-        cause: why; `suspect` marks rows that are stored but that an audit did not confirm.
-    """
-
-    start: int
-    end: int
-    cause: Cause
 
 
 @dataclass(slots=True)
@@ -74,7 +47,7 @@ class Capture:
         schedule: decides when a snapshot is wanted.
         halted: whether the exchange says that the market does not trade; names the cause of a long silence.
         rows: rows cut and not yet taken by the caller, oldest first.
-        incidents: new or grown incidents not yet taken by the caller; one that grows keeps its start.
+        losses: epochs without a proven row, and why.
     """
 
     symbol: str
@@ -86,8 +59,7 @@ class Capture:
     sequence: Sequence = field(default_factory=Sequence)
     counts: Counts = field(default_factory=Counts)
     rows: list[Snapshot] = field(default_factory=list)
-    incidents: list[Incident] = field(default_factory=list)
-    _incident: Incident | None = None  # the last one; it grows while its cause lasts
+    losses: Losses = field(default_factory=Losses)
     _book: Book | None = None
     _time: int | None = None  # of the last event in the book; None before the chain has its first known time
     _anchor: Anchor | None = None  # waits for the stream to reach it
@@ -97,13 +69,10 @@ class Capture:
     _near_edge: bool = False
     _left: bool = False  # the best price is outside the known range
     _next_epoch: int | None = None
-    _good_since: int | None = None  # epoch of the last audit that agreed, or the first of the chain
-    _lost_since: list[tuple[int, int]] = field(default_factory=list)  # epochs without a row, since then
     _break: Cause = "sequence break"
     _untimely: int = 0  # events whose time could not be true, as far as that was said
     _false_since: int | None = None  # times from this one on, in ms, were wrong: their epochs may come again
     _cut_off_at: float | None = None  # when the last socket was closed, until an event comes
-    _told: Incident | None = None  # of epochs that may still turn out to be proved
     _tell_at: float = 0.0
 
     @property
@@ -137,9 +106,7 @@ class Capture:
             self._tell_at = now + _TELL_SECONDS
             lost = self._unproved(now)
             if lost is not None and lost.end - lost.start >= _TELL_SECONDS:
-                self._take_back()
-                self._told = lost
-                self._tell(lost)
+                self.losses.expect(lost)
 
     def delivered(self, socket: str, event: Event, received: float, now: float) -> None:
         """Take one event.
@@ -178,7 +145,7 @@ class Capture:
     def finish(self, now: float) -> None:
         """Close the books of a run: epochs begun by now, monotonic seconds, that no event has proved are lost here."""
         lost = self._unproved(now)
-        self._take_back()
+        self.losses.take_back()
         if lost is not None:
             self._lose(lost.start, lost.end, lost.cause)
 
@@ -226,7 +193,7 @@ class Capture:
         self._book = self._time = None
         self._doubted = False
         self._break = cause if self._cut_off_at is None else "disconnect"
-        self._good_since = None
+        self.losses.good_since = None
         if cause == "ids reset":
             self._anchor = None  # its id is one of the old
 
@@ -247,7 +214,7 @@ class Capture:
 
     def _cut(self, book: Book, epochs: range, ordered: Ordered, silence: int) -> None:
         if self._next_epoch is not None:
-            self._take_back()
+            self.losses.take_back()
             if self._false_since is not None:
                 self._rewind(epochs[0], self._false_since)
             if epochs[0] > self._next_epoch:
@@ -258,8 +225,8 @@ class Capture:
                 if not epochs:
                     return
         end = epochs[-1] + epochs.step
-        if self._good_since is None:
-            self._good(epochs[0])
+        if self.losses.good_since is None:
+            self.losses.good(epochs[0])
         if silence > QUIET_LIMIT_MS:
             self._lose(epochs[0], end, "exchange halted" if self.halted else "silent")
             self.halted = False
@@ -294,16 +261,9 @@ class Capture:
         """Go back to the first epoch of the true time: losses from it on are none, rows of the false time suspect."""
         self._false_since = None
         end = self._next_epoch
-        if end is None or epoch >= end:
-            return
-        self._next_epoch = epoch
-        false = -(-false_since // 1000)
-        if (last := self._incident) is not None and last.start < epoch < last.end:
-            false = max(false, last.end)
-            last.end = epoch
-            self._tell(last)
-        if false < end:
-            self._tell(Incident(false, end, "suspect"))
+        if end is not None and epoch < end:
+            self._next_epoch = epoch
+            self.losses.rewind(epoch, -(-false_since // 1000), end)
 
     def _reach_anchor(self, now: float) -> None:
         """Use the waiting snapshot once the stream has delivered an event with ``u >= lastUpdateId``."""
@@ -356,7 +316,7 @@ class Capture:
         if audit.agrees:
             logger.info("%s: new anchor agrees on all %d levels; %s", self.symbol, audit.compared, share)
             self._doubted = False
-            self._good(now_epoch)
+            self.losses.good(now_epoch)
             return True
         if not self._doubted:
             logger.warning(
@@ -371,35 +331,14 @@ class Capture:
             *(self.symbol, audit.mismatches, audit.compared),
         )
         self._doubted = False
-        if self._good_since is not None and now_epoch is not None:
-            for start, end in gaps.subtract([(self._good_since, now_epoch)], gaps.merge(self._lost_since)):
-                self.incidents.append(Incident(start, end, "suspect"))
-        self._good(now_epoch)
+        if now_epoch is not None:
+            self.losses.suspect(now_epoch)
+        self.losses.good(now_epoch)
         return True
-
-    def _good(self, epoch: int | None) -> None:
-        self._good_since = epoch
-        self._lost_since.clear()
 
     def _lose(self, start: int, end: int, cause: Cause) -> None:
         self._next_epoch = end
-        self._lost_since.append((start, end))
-        last = self._incident
-        if last is None or last.end != start or last.cause != cause:
-            self._incident = last = Incident(start, end, cause)
-        last.end = end
-        self._tell(last)
-
-    def _take_back(self) -> None:
-        """Empty what was told while it was not over; what is lost indeed is told next, under the same start."""
-        told, self._told = self._told, None
-        if told is not None:
-            told.end = told.start
-            self._tell(told)
-
-    def _tell(self, incident: Incident) -> None:
-        if incident not in self.incidents:
-            self.incidents.append(incident)
+        self.losses.lose(start, end, cause)
 
     def _last_id(self) -> int | None:
         return None if self._book is None else self._book.last_id

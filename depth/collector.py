@@ -9,13 +9,14 @@ from typing import Protocol, TypeVar
 
 from depth.anchoring import Schedule
 from depth.buckets import places
-from depth.capture import Capture, Incident
+from depth.capture import Capture
 from depth.epochs import QUIET_LIMIT_MS, Grid
 from depth.errors import ExchangeUnavailable, MalformedFrame, TerminalError
 from depth.events import Event
 from depth.exchange.base import Exchange, Market
 from depth.exchange.retry import keep_trying
 from depth.incidents import SUSPECT
+from depth.losses import Incident
 from depth.outcome import Latency, Outcome, summarise
 from depth.snapshot import Snapshot
 
@@ -227,7 +228,7 @@ class Collector:
 
     def _after(self, capture: Capture, now: float) -> None:
         """Wake whoever waits for what the capture has made or wants."""
-        if capture.rows or capture.incidents:
+        if capture.rows or capture.losses.incidents:
             self._captured.set()
         if capture.wants_anchor(now) is not None:
             self._wanted[capture.symbol].set()
@@ -308,11 +309,11 @@ class Collector:
         incidents: list[tuple[str, Incident]] = []
         for capture in self._captures.values():
             rows += capture.rows
-            incidents += ((capture.symbol, incident) for incident in capture.incidents)
+            incidents += ((capture.symbol, incident) for incident in capture.losses.incidents)
             self._incidents[capture.symbol] |= {
-                (incident.start, incident.cause): incident for incident in capture.incidents
+                (incident.start, incident.cause): incident for incident in capture.losses.incidents
             }
-            capture.rows, capture.incidents = [], []
+            capture.rows, capture.losses.incidents = [], []
         if rows or incidents:
             await self._sink.put(rows, incidents)
             durable = time.time()

@@ -18,11 +18,11 @@ from prometheus_client import CollectorRegistry, Metric, ProcessCollector, start
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector as Source
 
-from depth.capture import Cause
 from depth.collector import Collector
 from depth.errors import DepthError
 from depth.exchange.base import Exchange
 from depth.incidents import SUSPECT
+from depth.losses import Cause
 from depth.outcome import Latency, SymbolOutcome
 from depth.plan import METRICS_PORTS
 from depth.shipping import Destination

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from depth.capture import Capture, Incident
+from depth.capture import Capture
+from depth.losses import Incident
 
 _LATENCIES_KEPT = 3600
 

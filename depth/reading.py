@@ -15,7 +15,7 @@ from depth import catalog, gaps, ledger, rowkey, tables
 from depth.accounts import Accounts
 from depth.arrow.rows import Shape, missing
 from depth.catalog import DepthTable
-from depth.errors import StoreRefused, UsageError
+from depth.errors import StoreRefused
 from depth.gaps import Interval
 from depth.incidents import Report
 from depth.ledger import UNKNOWN, Entry, Gap
@@ -50,20 +50,7 @@ async def find(store: Store, symbols: Collection[str] = (), suffix: str | None =
         UsageError: a symbol has no such table; the text names those that are there.
     """
     there = set(await store.tables())
-    found = await catalog.find(store, symbols)
-    if suffix is not None:
-        names = {tables.depth_table(table.symbol, suffix): table for table in found}
-        begun = {table.name: table for table in found}
-        found = [begun.get(name) or DepthTable(name, table.symbol, table.grid) for name, table in names.items()]
-    for table in found:
-        if table.name not in there:
-            others = ", ".join(sorted(each.name for each in await catalog.find(store) if each.name in there))
-            raise UsageError(f"{table.symbol} was never collected, there is no table {table.name}: {_choice(others)}")
-    return [TableReader(store, table, there) for table in found]
-
-
-def _choice(others: str) -> str:
-    return f"there is {others}" if others else "start the collector once, or name another store"
+    return [TableReader(store, table, there) for table in await catalog.collected(store, symbols, suffix)]
 
 
 async def _ahead(

@@ -10,9 +10,9 @@ from concurrent.futures import Executor
 from dataclasses import replace
 
 from depth import rowkey, snapshot, tables
-from depth.capture import Incident
 from depth.errors import DepthError, Trouble
 from depth.incidents import Report
+from depth.losses import Incident
 from depth.record import Record
 from depth.snapshot import Snapshot
 from depth.storage.spool import Spool

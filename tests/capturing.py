@@ -9,9 +9,10 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings
 
 from depth.anchoring import Reason, Schedule
-from depth.capture import Capture, Incident
+from depth.capture import Capture
 from depth.epochs import Grid
 from depth.events import parse, to_anchor
+from depth.losses import Incident
 from depth.snapshot import encode
 from tests import oracle
 
@@ -74,7 +75,7 @@ class Run:
         grid = self.capture.grid
         lost = [
             (epoch, incident.cause)
-            for incident in self.capture.incidents
+            for incident in self.capture.losses.incidents
             if incident.cause != "suspect"
             for epoch in range(incident.start, incident.end, grid.interval)
         ]
@@ -84,7 +85,7 @@ class Run:
     @property
     def incidents(self) -> list[Incident]:
         """Give the incidents in order."""
-        return self.capture.incidents
+        return self.capture.losses.incidents
 
 
 def columns(row: oracle.OracleRow) -> Columns:

@@ -10,7 +10,6 @@ from decimal import Decimal
 from functools import cached_property
 
 from depth.anchoring import Schedule
-from depth.capture import Incident
 from depth.collector import Collector
 from depth.epochs import Grid, closed
 from depth.events import Anchor, Event
@@ -18,6 +17,7 @@ from depth.exchange.base import Feed, Market
 from depth.exchange.binance import Binance
 from depth.exchange.simulated import Diff, Options, SimulatedExchange, Source, SyntheticSource
 from depth.exchange.sockets import SocketPool
+from depth.losses import Incident
 from depth.outcome import Outcome, SymbolOutcome
 from depth.snapshot import Snapshot
 from tests import oracle, virtual

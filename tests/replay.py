@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import msgspec
 
 from depth.anchoring import Schedule
-from depth.capture import Incident
 from depth.collector import Collector
 from depth.epochs import Grid
 from depth.events import Anchor
 from depth.exchange.binance import Binance
 from depth.exchange.simulated import Options, RecordingSource, SimulatedExchange, Source
+from depth.losses import Incident
 from depth.outcome import Outcome
 from depth.snapshot import Snapshot
 from tests import oracle, recordings

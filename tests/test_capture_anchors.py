@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depth.capture import Incident
 from depth.epochs import Grid
+from depth.losses import Incident
 from tests import oracle, strategies
 from tests.capturing import AGAINST_STREAMS, SECOND, Run, body, chained, epochs, event, ticks
 
@@ -288,7 +288,7 @@ class TestUnusableBooks:
         """With the start it had: a caller that stores it by its start has its newest form."""
         run = chained()
         run.deliver("A", event(21, 2100, ["101 1"]), event(22, 3100))
-        taken, run.capture.incidents = run.capture.incidents, []
+        taken, run.capture.losses.incidents = run.capture.losses.incidents, []
         assert [(one.start, one.end) for one in taken] == [(SECOND + 3, SECOND + 4)]
         run.deliver("A", event(23, 3200))
         assert run.incidents == []

@@ -3,7 +3,7 @@
 import pytest
 
 from depth.book import Book
-from depth.capture import Incident
+from depth.losses import Incident
 from tests import oracle
 from tests.capturing import SECOND, SHAPE, Run, body, chained, epochs, event, stored, ticks
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from depth.capture import Incident
 from depth.epochs import Grid
 from depth.events import parse
+from depth.losses import Incident
 from tests.capturing import SECOND, START, Run, body, chained, epochs, event, ticks
 
 

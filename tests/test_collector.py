@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from depth.anchoring import Schedule
-from depth.capture import Incident
 from depth.collector import Collector, Progress
 from depth.epochs import Grid
 from depth.errors import AccessRefused, UnknownSymbol
 from depth.exchange.base import Market
 from depth.exchange.binance import Binance
 from depth.exchange.simulated import Options, SyntheticSource
+from depth.losses import Incident
 from depth.snapshot import Snapshot
 from tests.live import Exchange, Run, Scenes, collecting, errors_in, until
 from tests.replay import Rows
@@ -338,7 +338,7 @@ async def test_a_symbol_s_progress_tells_of_its_audits() -> None:
     capture = collector._captures["BTCUSDT"]
     capture.counts.audits_agreed = 3
     newest = Incident(30, 40, "suspect")
-    capture.incidents += [Incident(10, 20, "suspect"), newest, Incident(50, 60, "silent")]
+    capture.losses.incidents += [Incident(10, 20, "suspect"), newest, Incident(50, 60, "silent")]
     await collector._drain()
     assert collector.progress("BTC/USDT") == Progress(audits_agreed=3, suspect=newest)
     await client.close()

@@ -15,11 +15,11 @@ from depth import snapshot, tables
 from depth.alerts.delivery import Delivery
 from depth.alerts.options import AlertOptions
 from depth.alerts.symptoms import Audits
-from depth.capture import Incident
 from depth.catalog import DepthTable
 from depth.collector import Progress
 from depth.epochs import Grid
 from depth.errors import DepthError, StoreRefused, UsageError
+from depth.losses import Incident
 from depth.monitor import Monitor, Sights
 from depth.sinks import SpoolSink
 from depth.storage.spool import Spool

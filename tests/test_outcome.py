@@ -4,8 +4,9 @@ import statistics
 
 import pytest
 
-from depth.capture import Capture, Incident
+from depth.capture import Capture
 from depth.epochs import Grid
+from depth.losses import Incident
 from depth.outcome import Latency, Outcome, SymbolOutcome, summarise
 
 PART = SymbolOutcome("BTC/USDT", 3598, 3600, {"stopped": 1, "unanchored": 1}, 0, 1, 3, 2, 2, 0)

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from depth import rowkey, snapshot
-from depth.capture import Incident
 from depth.errors import SpoolFull
 from depth.incidents import Report
+from depth.losses import Incident
 from depth.sinks import SpoolSink, TerminalSink
 from depth.snapshot import Snapshot
 from depth.storage.spool import Spool

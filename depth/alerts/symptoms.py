@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from depth.alerts.conditions import Bad, Good, Seen
-from depth.capture import Incident
 from depth.errors import DepthError, SpoolFull, TerminalError, Trouble
+from depth.losses import Incident
 
 LATE_SECONDS = 60
 _LASTS_SECONDS = 60

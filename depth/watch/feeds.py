@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from depth import catalog, gaps, relay, rowkey, snapshot, tables
-from depth.capture import Incident
 from depth.catalog import DepthTable
-from depth.epochs import Grid
-from depth.errors import DepthError, MalformedRow, TransientError, UsageError
+from depth.errors import DepthError, MalformedRow, TransientError
 from depth.exchange.base import Sockets
+from depth.losses import Incident
 from depth.plan import Plan
 from depth.presence import Presence
 from depth.snapshot import Snapshot
@@ -89,6 +88,7 @@ class StoreFeed:
         self._store = store
         self._place = place
         self._symbol = symbol
+        self._suffix = suffix
         self._table_name = tables.depth_table(symbol, suffix)
         self._clock = clock
         self._table: DepthTable | None = None
@@ -110,7 +110,7 @@ class StoreFeed:
 
     async def _look(self) -> View:
         if self._table is None:
-            self._table = await self._find()
+            [self._table] = await catalog.collected(self._store, [self._symbol], self._suffix)
             self._hour = Hour(self._table.grid.interval)
         now, table = self._clock(), self._table
         rows = await self._rows(table, now)
@@ -129,20 +129,6 @@ class StoreFeed:
         runs = tuple(await relay.read(self._store, companion)) if companion in await self._store.tables() else ()
         view = replace(view, runs=runs, spool=await asyncio.to_thread(self._spool))
         return replace(view, sockets=await asyncio.to_thread(self._sockets, view.live(now)))
-
-    async def _find(self) -> DepthTable:
-        for table in await catalog.find(self._store, [self._symbol]):
-            if table.name == self._table_name:
-                found = table
-                break
-        else:
-            found = DepthTable(self._table_name, self._symbol, Grid())
-        there = set(await self._store.tables())
-        if found.name not in there:
-            begun = sorted({table.symbol for table in await catalog.find(self._store) if table.name in there})
-            choice = f"collected are {', '.join(begun)}" if begun else "start the collector once, or name another store"
-            raise UsageError(f"{self._symbol} was never collected, there is no table {found.name}: {choice}")
-        return found
 
     async def _rows(self, table: DepthTable, now: float) -> list[Snapshot]:
         """Read the rows that are new; the newest one alone at first."""

@@ -4,8 +4,8 @@ import pytest
 
 from depth.alerts.conditions import Bad, Good, Seen
 from depth.alerts.symptoms import Audits, refused, spool_full, spool_high, stale, store_failing
-from depth.capture import Incident
 from depth.errors import SpoolFull, StoreRefused, StoreUnavailable, Trouble
+from depth.losses import Incident
 
 AWAY = Trouble(100, StoreUnavailable("the store is away"))
 NO_RIGHT = Trouble(100, StoreRefused("no right: ask somebody"))

@@ -158,7 +158,7 @@ def test_a_store_without_rows_and_one_that_goes_away_say_so_once_and_are_tried_a
         (["--symbol", "DOGE/USDT"], 2, "DOGE/USDT was never collected, there is no table binance_doge_depth"),
         (["--symbol", "DOGE"], 2, "--symbol: 'DOGE' is not BASE/QUOTE"),
         (["--symbol", "A/B,C/D"], 2, "--symbol: 'A/B,C/D' is not BASE/QUOTE"),
-        (["--table-suffix", "_5s"], 2, "there is no table binance_btc_depth_5s: collected are BTC/USDT"),
+        (["--table-suffix", "_5s"], 2, "there is no table binance_btc_depth_5s: there is binance_btc_depth"),
         (["--dry-run", "--backend", "sqlite"], 2, "--dry-run reads no store"),
         (["--backend", "bigtable"], 2, "needs BIGTABLE_PROJECT_ID"),
         (["--dry-run", "--symbol", "DOGE/USDT"], 2, "lists no spot market DOGE/USDT"),
