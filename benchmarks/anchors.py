@@ -17,9 +17,9 @@ from depth.capture import Capture
 from depth.events import parse, to_anchor
 
 _LEVELS = 5000
-_KEPT = 600  # events of a minute
+_KEPT = 200  # events of 20 s: a request takes no longer
 _BEFORE = 400  # events before the snapshot
-_SPACING_SECONDS = 0.099  # a little closer than recorded: all 600 are within the minute that is kept
+_SPACING_SECONDS = 0.099  # a little closer than recorded: all are within the minute that is kept
 _NANOSECONDS = 1_000_000  # in a ms
 _TICK = 0.01
 
@@ -27,12 +27,12 @@ _TICK = 0.01
 def measure(recording: Recording, rounds: int) -> dict[str, float]:
     """Measure one re-anchoring `rounds` times.
 
-    The snapshot is the one that an exchange with the same book would have sent a minute ago, so that the audit agrees;
-    600 events are applied to it again.
+    The snapshot is the one that an exchange with the same book would have sent 20 s ago, so that the audit agrees; all
+    events since are applied to it again.
 
     Returns:
-        Median ms of each step. ``blocked``: reading the body, and all that `Capture.anchored` does, in one go as the
-        collector does it; ``rest_json`` is ccxt's, a step of the loop earlier.
+        Median ms of each step. ``blocked`` is `Capture.anchored`: all steps from ``build`` on. The loop runs before and
+        after ``rest_json``, which is ccxt's, and ``convert``.
     """
     first = _deepen(recording.snapshot, body(DEEP))
     frames = [recording.joining[0], *recording.frames[: _BEFORE + _KEPT - 1]]
@@ -70,7 +70,7 @@ def _steps(first: Body, second: Body, frames: Sequence[str]) -> dict[str, float]
     steps = {
         "convert": _timed(lambda: to_anchor(second)),
         "build": _timed(lambda: Book(anchor, GRID, PLACES)),
-        "replay_600": _timed(replay),
+        "replay": _timed(replay),
         "audit": _timed(lambda: live.audit(candidate)),
         "margin": _timed(candidate.margin),
     }
@@ -88,7 +88,8 @@ def _whole(first: Body, second: Body, frames: Sequence[str]) -> dict[str, float]
         capture.delivered("a", parse(frame), now, now)
         if number == 0:
             capture.anchored(to_anchor(first), "start", now)
-    blocked = _timed(lambda: capture.anchored(to_anchor(second), "hourly", now))
+    anchor = to_anchor(second)
+    blocked = _timed(lambda: capture.anchored(anchor, "hourly", now))
     counts = capture.counts
     ensure((counts.anchors, counts.audits_agreed) == (2, 1), f"the anchor was not taken: {counts}")
     return {"blocked": blocked}

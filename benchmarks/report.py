@@ -11,6 +11,7 @@ from rich.table import Table
 Results = dict[str, Any]
 
 _PARSE_RATIO = 3.0
+_BLOCKED_MS = 15.0
 _SAMPLE_US = 1000.0
 _WIDTH = 120  # where there is no terminal
 _CLIENTS = ("ccxt", "python_binance")
@@ -30,13 +31,13 @@ _NOTES = {
     "body_5000": "ours, book of a real 5,000-level body",
     "body_5000_first": "its first, which parts near from far levels",
     "body_5000_original": "the original's arithmetic on the same levels",
-    "rest_json": "ccxt's parse of the body, a step of the loop earlier",
+    "rest_json": "ccxt's parse of the body",
     "convert": "to_anchor",
     "build": "Book",
-    "replay_600": "a minute of kept events, parsed again and applied",
+    "replay": "the events of 20 s, parsed again and applied",
     "audit": "against the live book",
     "margin": "distance of the window to the edge",
-    "blocked": "convert and Capture.anchored in one go",
+    "blocked": "Capture.anchored: these four in one go",
 }
 
 
@@ -58,6 +59,10 @@ def targets(results: Results) -> list[Target]:
         for name in _CLIENTS
         for met in [updates["ours"] < updates[name]]
     ]
+    blocked = max(results["anchor_ms"][step] for step in ("rest_json", "convert", "blocked"))
+    found.append(
+        Target(f"a snapshot blocks the loop for {blocked:.1f} ms (at most {_BLOCKED_MS:.0f})", blocked <= _BLOCKED_MS)
+    )
     found.append(Target(f"a sample costs {slowest:.0f} µs (at most {_SAMPLE_US:.0f})", slowest <= _SAMPLE_US))
     return found
 

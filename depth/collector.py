@@ -262,7 +262,7 @@ class Collector:
                 logger.error("%s: %s", capture.symbol, error)  # noqa: TRY400  # its one line says all
                 capture.schedule.failed(time.monotonic(), reason)
                 continue
-            await asyncio.sleep(0)  # the body was decoded just now: let frames in before the book is built
+            await asyncio.sleep(0)  # the body was read just now: let frames in before the book is built
             capture.anchored(anchor, reason, time.monotonic())
             self._after(capture, time.monotonic())
 

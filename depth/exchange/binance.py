@@ -97,12 +97,9 @@ class Binance:
                 f"{used} of {self._weight_limit} request weight is used, the next snapshot waits for the next minute",
                 retry_after=_MINUTE - time.time() % _MINUTE + 1,
             )
-        # To decode, to read and to use a snapshot takes some ms each: frames are let in between.
         body = await self._request("public_get_depth", symbol, limit=_LEVELS)
-        await asyncio.sleep(0)
-        anchor = to_anchor(body)
-        await asyncio.sleep(0)
-        return anchor
+        await asyncio.sleep(0)  # to decode it took some ms, and to read it will: let frames in between
+        return to_anchor(body)
 
     async def stream(self, markets: Sequence[Market], feed: Feed) -> None:
         """See `Exchange.stream`."""
