@@ -1,8 +1,8 @@
 """`python -m tests.faults.soak [HOURS [SPEED]]`: a collector for hours, and what it holds and what it misses.
 
-First of a synthetic market that runs so many (60) times too fast, then for a quarter of that in real time. Exchange and
-collector are processes of their own, as they are typed; the store is SQLite. Writes docs/soak.json, for the page of
-results. Exit 1 where a limit is passed.
+One of a synthetic market that runs so many (60) times too fast, and beside it another, for a quarter of that, in real
+time. Exchange and collector are processes of their own, as they are typed; the store is SQLite. Says every few minutes
+what they hold. Writes docs/soak.json, for the page of results. Exit 1 where a limit is passed.
 """
 
 import json
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ RESULTS = commands.ROOT / "docs" / "soak.json"
 _FAST = 60
 _REAL_SHARE = 0.25
 _SAMPLE_SECONDS = 2.0
+_SAY_SECONDS = 120.0
 _START_SECONDS = 60.0
 _WARM_SHARE, _WARM_SECONDS = 0.3, 600.0
 SLOPE_MINUTES = 30  # shorter, the noise of a few hundred kB is a slope of many MB/h
@@ -80,7 +82,8 @@ def main(arguments: Sequence[str]) -> int:
     """Soak and tell; give the exit code."""
     hours = float(arguments[0]) if arguments else 2.0
     speed = int(arguments[1]) if arguments[1:] else _FAST
-    results = [soak(speed, hours * 3600), soak(1, hours * 3600 * _REAL_SHARE)]
+    with ThreadPoolExecutor() as pool:
+        results = [*pool.map(soak, (speed, 1), (hours * 3600, hours * 3600 * _REAL_SHARE))]
     told = {"machine": machine.describe(), "date": time.strftime("%Y-%m-%d", time.gmtime()), "load": os.getloadavg()[2]}
     RESULTS.write_text(json.dumps(told | {"runs": [asdict(each) for each in results]}, indent=1) + "\n")
     for each in results:
@@ -99,7 +102,7 @@ def soak(speed: int, seconds: float) -> Soaked:
         folder = Path(name)
         with commands.running("-m depth", ["collect"], folder, urls) as process:
             _await_rows(folder / "depth.db", process)
-            samples = [*_samples(psutil.Process(process.pid), seconds)]
+            samples = [*_samples(psutil.Process(process.pid), seconds, f"{speed:3d} x")]
             processor = sum(psutil.Process(process.pid).cpu_times()[:2]) / (time.time() - _began(process.pid))
             ended = commands.finish(process, signal.SIGTERM)
         epochs = _epochs(folder / "depth.db")
@@ -163,10 +166,15 @@ def _await_rows(path: Path, process: "subprocess.Popen[str]") -> None:
         time.sleep(1)
 
 
-def _samples(process: psutil.Process, seconds: float) -> Iterator[_Sample]:
-    began = time.monotonic()
+def _samples(process: psutil.Process, seconds: float, name: str) -> Iterator[_Sample]:
+    began = said = time.monotonic()
     while (at := time.monotonic() - began) < seconds:
-        yield _Sample(at, process.memory_info().rss / 2**20, process.num_fds())
+        sample = _Sample(at, process.memory_info().rss / 2**20, process.num_fds())
+        if began + at - said >= _SAY_SECONDS:
+            said += _SAY_SECONDS
+            sys.stdout.write(f"{name}, {at / 60:.0f} min: {sample.megabytes:.2f} MB, {sample.files} open files\n")
+            sys.stdout.flush()
+        yield sample
         time.sleep(_SAMPLE_SECONDS)
 
 
