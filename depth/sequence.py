@@ -15,6 +15,7 @@ from depth.events import Event, parse
 BreakCause = Literal["sequence break", "ids reset", "time jump"]
 
 _KEEP_SECONDS = 60.0
+_KEEP_EVENTS = 6_000  # ten times what a minute brings: what is kept stays small whatever the exchange sends
 _PATIENCE_SECONDS = 2.0
 _IN_A_ROW = 3
 _RESET_AHEAD_MS = 2000
@@ -209,7 +210,7 @@ class Sequence:
         kept = self._kept
         kept.append(ordered)
         # From its arrival, not from now: after a stall it may have waited for longer than that.
-        while ordered.arrived - kept[0].arrived > _KEEP_SECONDS:
+        while ordered.arrived - kept[0].arrived > _KEEP_SECONDS or len(kept) > _KEEP_EVENTS:
             kept.popleft()
         return ordered
 

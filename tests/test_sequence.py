@@ -251,6 +251,16 @@ def test_the_last_minute_is_kept_and_no_more() -> None:
     assert kept == list(range(36_000 - 600, 36_001))
 
 
+def test_of_a_flood_a_bounded_number_is_kept() -> None:
+    """Memory stays flat where the exchange sends a hundred times as much as it ever did: the newest are kept."""
+    sockets = Sockets()
+    for number in range(1, 20_001):
+        sockets.now = number / 1000
+        sockets.deliver("A", event(number))
+    kept = [ordered.last_id for ordered in sockets.sequence.since(0)]
+    assert kept == list(range(14_001, 20_001))
+
+
 def test_since_gives_what_a_snapshot_lacks() -> None:
     """Events with u > lastUpdateId, in order, a straddling one too."""
     sockets = Sockets()

@@ -12,6 +12,7 @@ from depth.errors import StoreRefused, StoreUnavailable
 PAGE_BYTES = 8192
 BUSY_SECONDS = 5.0
 _WAL_BYTES_KEPT = 16 * 2**20
+_CACHE_KIB = 512  # of 2000, which half an hour of rows fills and nothing reads again
 _LOCK_RETRY_SECONDS = 0.05
 
 # https://www.sqlite.org/rescode.html; the low byte is the primary code.
@@ -142,6 +143,7 @@ def _configure(db: sqlite3.Connection) -> None:
             time.sleep(_LOCK_RETRY_SECONDS)
     db.execute("PRAGMA synchronous=FULL")
     db.execute(f"PRAGMA journal_size_limit={_WAL_BYTES_KEPT}")
+    db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
 
 
 def _writable(path: Path) -> str:
