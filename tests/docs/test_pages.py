@@ -48,7 +48,7 @@ KNOWN: list[tuple[str, "set[int] | str | None"]] = [
     (".venv/bin/python flows/verify.py --start", {3}),
     (".venv/bin/python flows/verify.py", {0, 3}),
     (".venv/bin/python flows/rollup.py", {0}),
-    (".venv/bin/python flows/export.py --start", {0}),
+    (".venv/bin/python flows/export.py --start", {1}),  # of a month in which nothing was collected
     (".venv/bin/python flows/export.py --out gs:", {2}),  # it names the package that is missing
     (".venv/bin/python flows/report.py", {0}),
     ("prefect work-pool create", {0}),
@@ -166,16 +166,17 @@ def test_a_new_user_walks_through_the_pages(tmp_path: Path) -> None:
         assert walked[0].text == "make demo"
         down = Typed("README.md", "make down")
         stack.callback(walk, down, clone, environment)
-        api = ""
+        api, wrong = "", []
         for command in walked:
             if command.text.endswith(_UP):
                 walk(down, clone, environment)  # they are ways to do the same
             if not command.text.startswith(_ON_A_SERVER):
-                walk(command, clone, environment)
+                wrong += walk(command, clone, environment)
                 continue
             api = api or stack.enter_context(prefect_server.running(tmp_path / "server"))
             path = f"{clone / '.venv' / 'bin'}:{environment['PATH']}"
-            walk(command, clone, environment | {"PREFECT_API_URL": api, "PATH": path})
+            wrong += walk(command, clone, environment | {"PREFECT_API_URL": api, "PATH": path})
+        assert not wrong, "\n\n".join(wrong)
 
 
 def new_users(folder: Path, exchange: Handle) -> dict[str, str]:
@@ -193,8 +194,8 @@ def new_users(folder: Path, exchange: Handle) -> dict[str, str]:
     }
 
 
-def walk(command: Typed, clone: Path, environment: dict[str, str]) -> None:
-    """Type one command and hold its end against what is known of it."""
+def walk(command: Typed, clone: Path, environment: dict[str, str]) -> list[str]:
+    """Type one command and hold its end against what is known of it; tell what is wrong."""
     output = clone / "data" / "walk.log"
     output.parent.mkdir(exist_ok=True)
     with output.open("wb") as log:
@@ -221,7 +222,7 @@ def walk(command: Typed, clone: Path, environment: dict[str, str]) -> None:
     # bash itself ends by a signal that ended what it ran.
     expected = {INTERRUPTED, -signal.SIGINT} if command.known is None else command.known
     assert isinstance(expected, set)
-    assert code in expected, f"{command.text} ended with {code}:\n{output.read_text()[-3000:]}"
+    return [] if code in expected else [f"{command.text} ended with {code}:\n{output.read_text()[-3000:]}"]
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
