@@ -1,4 +1,4 @@
-"""The stores and the Prefect server that tests of more than one folder use."""
+"""The exchange, the stores and the Prefect server that tests of more than one folder use."""
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from depth.exchange.simulated import Handle, Options, SyntheticSource, threaded
 from depth.storage.base import Store
 from depth.storage.sqlite import SqliteStore
 from tests import emulator, prefect_server
@@ -24,6 +25,19 @@ def logging_as_it_was() -> Iterator[None]:
     root.setLevel(root_level)
     for handler in [handler for handler in root.handlers if handler not in handlers]:
         root.removeHandler(handler)
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Handle]:
+    """One exchange for all commands of a module."""
+    with threaded(SyntheticSource(), Options(weight_limit=100_000)) as handle:
+        yield handle
+
+
+@pytest.fixture(scope="module")
+def settings(exchange: Handle) -> dict[str, str]:
+    """Where that exchange is."""
+    return {"BINANCE_REST_URL": exchange.rest_url, "BINANCE_WS_URL": exchange.ws_url}
 
 
 @pytest.fixture(scope="session")

@@ -7,32 +7,17 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from depth.exchange.simulated import Handle, Options, SyntheticSource, threaded
 from depth.options import CollectOptions
 from tests import commands
 
 pytestmark = pytest.mark.commands
 
 DEPTH = "-m depth"
-
-
-@pytest.fixture(scope="module")
-def exchange() -> Iterator[Handle]:
-    """One exchange for all commands of this module."""
-    with threaded(SyntheticSource(), Options(weight_limit=100_000)) as handle:
-        yield handle
-
-
-@pytest.fixture
-def settings(exchange: Handle) -> dict[str, str]:
-    """Where that exchange is."""
-    return {"BINANCE_REST_URL": exchange.rest_url, "BINANCE_WS_URL": exchange.ws_url}
 
 
 def epochs(folder: Path) -> list[int]:

@@ -6,14 +6,13 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
 
-from depth.exchange.simulated import Handle, Options, SyntheticSource, threaded
+from depth.exchange.simulated import Handle
 from depth.storage.spool_state import read_state
 from tests import commands
 from tests.deploy.supervisor import UNITS, Unit, parse
@@ -76,12 +75,6 @@ def test_the_watchdog_has_time_for_two_beats() -> None:
     keys = parse(UNITS / "depth-collect@.service")
     assert float(keys["WatchdogSec"][0]) >= 30
     assert float(keys["TimeoutStartSec"][0]) > 120
-
-
-@pytest.fixture
-def exchange() -> Iterator[Handle]:
-    with threaded(SyntheticSource(), Options(weight_limit=100_000)) as handle:
-        yield handle
 
 
 @pytest.fixture

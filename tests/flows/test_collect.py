@@ -27,12 +27,6 @@ def exchange() -> Iterator[Handle]:
         yield handle
 
 
-@pytest.fixture
-def settings(exchange: Handle) -> dict[str, str]:
-    """Where that exchange is."""
-    return {"BINANCE_REST_URL": exchange.rest_url, "BINANCE_WS_URL": exchange.ws_url}
-
-
 def stored(
     folder: Path, columns: str = "row_key, price, orderbook", table: str = "binance_btc_depth"
 ) -> list[tuple[str, ...]]:

@@ -7,23 +7,14 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from depth.exchange.simulated import Options, SyntheticSource, threaded
 from tests import commands
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.commands]
-
-
-@pytest.fixture(scope="module")
-def settings() -> Iterator[dict[str, str]]:
-    """Where an exchange is."""
-    with threaded(SyntheticSource(), Options(weight_limit=100_000)) as handle:
-        yield {"BINANCE_REST_URL": handle.rest_url, "BINANCE_WS_URL": handle.ws_url}
 
 
 def spooled(folder: Path) -> int:

@@ -2,7 +2,6 @@
 
 import re
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,18 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from depth.exchange.simulated import Handle, Options, SyntheticSource, threaded
+from depth.exchange.simulated import Handle
 from tests import commands
 from tests.commands import Ended
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.alone]
-
-
-@pytest.fixture(scope="module")
-def settings() -> Iterator[dict[str, str]]:
-    """Where an exchange is."""
-    with threaded(SyntheticSource(), Options(weight_limit=100_000)) as handle:
-        yield _urls(handle)
 
 
 @dataclass(frozen=True)

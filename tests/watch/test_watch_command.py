@@ -22,7 +22,6 @@ from typing import IO
 import pytest
 
 from depth.command import INTERRUPTED
-from depth.exchange.simulated import Handle, Options, SyntheticSource, threaded
 from tests import archive, commands
 from tests.commands import LINE
 from tests.stored_rows import rows, store_rows
@@ -33,19 +32,6 @@ DEPTH = "-m depth"
 COVERED = re.compile(LINE.pattern + r" \| last hour: \d+\.\d\d%")
 ENTERED, LEFT = b"\x1b[?1049h", b"\x1b[?1049l"
 SECONDS = 60.0
-
-
-@pytest.fixture(scope="module")
-def exchange() -> Iterator[Handle]:
-    """One exchange for all commands of this module."""
-    with threaded(SyntheticSource(), Options(weight_limit=100_000)) as handle:
-        yield handle
-
-
-@pytest.fixture
-def settings(exchange: Handle) -> dict[str, str]:
-    """Where that exchange is."""
-    return {"BINANCE_REST_URL": exchange.rest_url, "BINANCE_WS_URL": exchange.ws_url}
 
 
 def lines_of(stream: IO[str], count: int) -> list[str]:
