@@ -36,7 +36,7 @@ e2e: setup chromium
 faults: setup
 	$(RUN) -m tests.faults --page docs/RELIABILITY.md
 
-# HOURS (2) at SPEED (60) times the market's speed, and beside it a quarter of that in real time.
+# HOURS (2) at SPEED (60) times the market's speed, and beside it as long in real time.
 soak: setup
 	$(RUN) -m tests.faults.soak $(or $(HOURS),2) $(or $(SPEED),60)
 
