@@ -6,6 +6,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -149,7 +150,10 @@ class Connection:
                 return
             if message.type is WSMsgType.PING:
                 await asyncio.sleep(max(0.0, self._faults.frozen_until - self._loop.time()))
-                await self._ws.pong(message.data)
+                with suppress(
+                    ConnectionResetError
+                ):  # the connection ended while it was frozen: the next message says so
+                    await self._ws.pong(message.data)
             elif message.type is WSMsgType.PONG:
                 self._last_pong = self._loop.time()
             elif message.type is WSMsgType.TEXT:

@@ -92,6 +92,22 @@ async def test_a_frozen_socket_catches_up_without_loss() -> None:
         assert all(late["U"] == early["u"] + 1 for early, late in itertools.pairwise(story))
 
 
+async def test_a_client_may_leave_while_it_is_frozen(caplog: pytest.LogCaptureFixture) -> None:
+    """Its ping waits for an answer that nobody takes any more: no error of the exchange."""
+    async with SimulatedExchange(SOURCE, FASTER) as exchange, client(exchange) as talking:
+        socket = await talking.open()
+        await events(socket, 1)
+        exchange.faults.freeze(0.3)
+        await socket.ping()
+        response = socket._response  # aiohttp cuts no connection without a goodbye
+        assert response.connection is not None
+        assert response.connection.transport is not None
+        response.connection.transport.abort()
+        await asyncio.sleep(0.6)
+        assert exchange.state.open == ()
+    assert caplog.records == []
+
+
 async def test_dropped_events_leave_a_hole() -> None:
     async with SimulatedExchange(SOURCE, FASTER) as exchange, client(exchange) as talking:
         socket = await talking.open()
