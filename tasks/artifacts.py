@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 from collections.abc import Sequence
 
 import httpx
@@ -17,6 +16,12 @@ from depth.summary import Summary
 logger = logging.getLogger("depth.artifacts")
 
 _GAPS_SHOWN = 500
+_AXES = (
+    0,
+    50,
+    90,
+    99,
+)  # where a chart of coverage may begin: below its lowest bar, and never so near that it cannot be seen
 _REPORT_SECONDS = 10.0
 
 
@@ -94,7 +99,7 @@ def _chart(found: Continuity) -> list[str]:
         "xychart-beta",
         f'    title "{found.table.symbol}: seconds stored, %"',
         "    x-axis [" + ", ".join(f'"{name}"' for name in shares) + "]",
-        f"    y-axis {max(0, math.ceil(min(shares.values())) - 1)} --> 100",
+        f"    y-axis {max((begin for begin in _AXES if begin < min(shares.values())), default=0)} --> 100",
         "    bar [" + ", ".join(f"{share:.4f}" for share in shares.values()) + "]",
         "```",
     ]

@@ -54,7 +54,7 @@ def prefect(folder: Path) -> int:
                 page.wait_for_timeout(_DRAWN_MS)
                 keep(page, "prefect-coverage.png")
             with shown.opened(browser, '/events?events=["depth.gap.opened"]', 640) as page:
-                page.get_by_text("Depth Gap Opened").wait_for()
+                prefect_ui.gap_event(page).wait_for()
                 page.wait_for_timeout(_DRAWN_MS)
                 keep(page, "prefect-events.png")
     return 0

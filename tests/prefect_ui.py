@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page
 
 from depth import rowkey
 from depth.exchange.simulated import SyntheticSource, threaded
@@ -92,6 +92,17 @@ def play(api: str, folder: Path, seconds: int) -> Shown:
     artifacts = {each["key"]: each["id"] for each in left}
     until(lambda: _events(api, "depth.gap.opened"), 60)  # written down seconds later, and a page does not look again
     return Shown(api.removesuffix("/api"), collect, verify, artifacts)
+
+
+def gap_event(page: Page) -> Locator:
+    """Give the gap's entry in the feed, which ends with the last whole minute and does not look again by itself."""
+    gap = page.get_by_text("depth.gap.opened", exact=True).first
+    for _ in range(8):
+        page.wait_for_timeout(10_000)
+        if gap.is_visible():
+            break
+        page.reload()
+    return gap
 
 
 def _events(api: str, name: str) -> list[dict[str, Any]]:

@@ -34,7 +34,13 @@ class Found:
 
 
 @pytest.mark.parametrize(
-    ("shares", "axis"), [((1.0, 1.0), "99 --> 100"), ((0.9995, 0.42), "41 --> 100"), ((0.001, 1.0), "0 --> 100")]
+    ("shares", "axis"),
+    [
+        ((1.0, 1.0), "99 --> 100"),
+        ((0.9995, 0.93), "90 --> 100"),
+        ((0.42, 1.0), "0 --> 100"),
+        ((0.0, 1.0), "0 --> 100"),
+    ],
 )
 def test_a_chart_of_coverage_begins_below_its_lowest_bar(shares: tuple[float, float], axis: str) -> None:
     """A day with one second missing is seen, and so is a day without any."""
