@@ -215,13 +215,15 @@ def walk(command: Typed, clone: Path, environment: dict[str, str]) -> list[str]:
             while not output.stat().st_size and process.poll() is None and time.monotonic() < until:
                 time.sleep(0.2)
             time.sleep(_RUNS_UNTIL_STOPPED)
+            if process.poll() is not None:
+                return [f"{command.text} ended by itself:\n{output.read_text()[-3000:]}"]
             stop(process)
         code = process.wait(900)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    # bash itself ends by a signal that ended what it ran.
-    expected = {INTERRUPTED, -signal.SIGINT} if command.known is None else command.known
+    # bash itself ends by a signal that ended what it ran; a worker that has time to drain ends with 0.
+    expected = {0, INTERRUPTED, -signal.SIGINT} if command.known is None else command.known
     assert isinstance(expected, set)
     return [] if code in expected else [f"{command.text} ended with {code}:\n{output.read_text()[-3000:]}"]
 
