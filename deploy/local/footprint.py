@@ -144,6 +144,7 @@ def under_prefect(stack: Stack, seconds: float, report: Report) -> None:
     """Measure a collector in a flow (240 MB), with worker and verify (550 MB), and a second collector (800 MB)."""
     folder = stack.processes.folder
     stack.start_server(free_port(0))
+    stack.make_pool()
     stack.deploy(deployments.write_unscheduled(DEPLOYMENTS, folder / "prefect.yaml"))
     stack.start_worker()
     worker = psutil.Process(stack.processes.running()["worker"])
