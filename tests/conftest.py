@@ -1,5 +1,6 @@
 """The exchange, the stores and the Prefect server that tests of more than one folder use."""
 
+import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,13 @@ def logging_as_it_was() -> Iterator[None]:
     root.setLevel(root_level)
     for handler in [handler for handler in root.handlers if handler not in handlers]:
         root.removeHandler(handler)
+
+
+@pytest.fixture(autouse=True)
+def nothing_frozen() -> Iterator[None]:
+    """A run that a test makes in this process takes what is imported out of garbage collection; here it comes back."""
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")
