@@ -36,6 +36,7 @@ _WARM_SHARE = 0.25
 SLOPE_MINUTES = 80  # shorter, one dictionary that grows by half a MB is already a slope of over 1 MB/h
 _MOST_SLOPE = 1.0
 _MOST_LATENCY_MS = 250
+_SAID = 4000  # characters of what a collector said that passed a limit
 _FILES = 2  # SQLite opens some for a moment
 
 
@@ -125,7 +126,10 @@ def soak(speed: int, seconds: float) -> Soaked:
         processor=round(processor, 3),
         broken=(),
     )
-    return Soaked(**(asdict(soaked) | {"broken": _broken(soaked, ended.code)}))
+    broken = _broken(soaked, ended.code)
+    if broken:
+        sys.stdout.write(ended.err[-_SAID:])
+    return Soaked(**(asdict(soaked) | {"broken": broken}))
 
 
 def _broken(soaked: Soaked, code: int) -> tuple[str, ...]:
