@@ -16,12 +16,8 @@ from depth.summary import Summary
 logger = logging.getLogger("depth.artifacts")
 
 _GAPS_SHOWN = 500
-_AXES = (
-    0,
-    50,
-    90,
-    99,
-)  # where a chart of coverage may begin: below its lowest bar, and never so near that it cannot be seen
+# Where a chart of coverage may begin: below its lowest bar, and never so near that it cannot be seen.
+_AXES = (0, 50, 90, 99)
 _REPORT_SECONDS = 10.0
 
 
