@@ -13,7 +13,7 @@ from depth.capture import Capture
 from depth.epochs import QUIET_LIMIT_MS, Grid
 from depth.errors import ExchangeUnavailable, MalformedFrame, TerminalError
 from depth.events import Event
-from depth.exchange.base import Exchange, Market
+from depth.exchange.base import FRAMES_FIRST_SECONDS, Exchange, Market
 from depth.exchange.retry import keep_trying
 from depth.incidents import SUSPECT
 from depth.losses import Incident
@@ -262,7 +262,7 @@ class Collector:
                 logger.error("%s: %s", capture.symbol, error)  # noqa: TRY400  # its one line says all
                 capture.schedule.failed(time.monotonic(), reason)
                 continue
-            await asyncio.sleep(0)  # the body was read just now: let frames in before the book is built
+            await asyncio.sleep(FRAMES_FIRST_SECONDS)  # the body was read just now, and to build the book takes as long
             capture.anchored(anchor, reason, time.monotonic())
             self._after(capture, time.monotonic())
 

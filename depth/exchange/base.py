@@ -6,6 +6,10 @@ from typing import Protocol
 
 from depth.events import Anchor, Event
 
+# A wait between two long steps, so that the frames that came meanwhile are read: what `sleep(0)` puts off asyncio runs
+# before them.
+FRAMES_FIRST_SECONDS = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class Market:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from depth.errors import ExchangeUnavailable, UnknownSymbol
 from depth.events import Anchor, to_anchor
-from depth.exchange.base import Feed, Market, Sockets
+from depth.exchange.base import FRAMES_FIRST_SECONDS, Feed, Market, Sockets
 from depth.exchange.sockets import SocketPool
 from depth.exchange.transport import Transport
 
@@ -98,7 +98,7 @@ class Binance:
                 retry_after=_MINUTE - time.time() % _MINUTE + 1,
             )
         body = await self._request("public_get_depth", symbol, limit=_LEVELS)
-        await asyncio.sleep(0)  # to decode it took some ms, and to read it will: let frames in between
+        await asyncio.sleep(FRAMES_FIRST_SECONDS)  # to decode it took some ms, and to read it will
         return to_anchor(body)
 
     async def stream(self, markets: Sequence[Market], feed: Feed) -> None:
