@@ -1,7 +1,6 @@
 """One run of the collector, put together: exchange, spool, store, shipping, and the ways it ends."""
 
 import asyncio
-import gc
 import logging
 import os
 import secrets
@@ -22,6 +21,7 @@ from depth.collector import Collector
 from depth.command import INTERRUPTED
 from depth.errors import CaptureStalled, DepthError, TerminalError, TransientError
 from depth.exchange.base import Exchange
+from depth.heap import freeze_imports, give_back_large_blocks
 from depth.monitor import Monitor, Sights
 from depth.outcome import Outcome
 from depth.plan import Plan
@@ -86,12 +86,6 @@ def stop_on_signals() -> Iterator[Stop]:
                 signal.signal(number, handler)
 
 
-def freeze_imports() -> None:
-    """Let the garbage collector pass over all that is there: to look through ccxt stops the loop for 90 ms."""
-    gc.collect()
-    gc.freeze()
-
-
 async def upload_directly(shipment: Shipment) -> int:
     """Send a shipment once; without Prefect the next flush is the retry."""
     return await shipment.send()
@@ -135,6 +129,7 @@ async def run(
 async def _run(plan: Plan, stop: asyncio.Event, upload: Upload, monitor: Monitor, notifier: Notifier) -> Outcome:
     from depth.exchange.binance import Binance  # noqa: PLC0415  # ccxt: 45 MB, half a second; flow files stay light
 
+    give_back_large_blocks()
     freeze_imports()
     began = time.monotonic()
     collector = f"{socket.gethostname()}-{int(time.time())}-{os.getpid()}-{secrets.token_hex(2)}"

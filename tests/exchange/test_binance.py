@@ -17,7 +17,7 @@ from depth.errors import ExchangeUnavailable, MalformedFrame, UnknownSymbol
 from depth.exchange.base import Market
 from depth.exchange.binance import Binance, source
 from depth.exchange.simulated import SimulatedExchange, SyntheticSource
-from depth.running import freeze_imports
+from depth.heap import freeze_imports
 from tests.replay import Rows
 from tests.strangers import answering
 
