@@ -95,4 +95,4 @@ down: setup
 	$(RUN) -m deploy.local.stack down
 
 clean:
-	rm -rf .venv .venv-nautilus .venv-audit .venv-fuzz data .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv .venv-nautilus .venv-audit .venv-fuzz .fuzz data .hypothesis .mypy_cache .ruff_cache
