@@ -264,6 +264,7 @@ class Collector:
                 continue
             await asyncio.sleep(FRAMES_FIRST_SECONDS)  # the body was read just now, and to build the book takes as long
             capture.anchored(anchor, reason, time.monotonic())
+            del anchor  # 1 MB that would otherwise wait here for the next one, in an hour
             self._after(capture, time.monotonic())
 
     async def _keep_trying(self, attempt: Callable[[], Awaitable[T]], what: str) -> T:

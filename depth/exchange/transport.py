@@ -43,6 +43,7 @@ class Transport(binance):  # type: ignore[misc]  # ccxt is untyped
             {
                 # ccxt's rate limit puts 2.5 s before every snapshot; we count the weight that the exchange reports.
                 "enableRateLimit": False,
+                "enableLastHttpResponse": False,  # it would keep a snapshot's text until the next request
                 "timeout": _REQUEST_TIMEOUT_MS,
                 "options": {"ws": {"connectionTimeout": _CONNECT_TIMEOUT_MS, "keepAlive": _PING_MS, "compress": 0}},
             }
