@@ -229,9 +229,9 @@ def walk(command: Typed, clone: Path, environment: dict[str, str]) -> list[str]:
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """Press Ctrl-C until it ends: a worker drains at the first."""
-    for _ in range(6):
+    """Press Ctrl-C until it ends: a worker drains at the first, and is killed at the second."""
+    for _ in range(3):
         os.killpg(process.pid, signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
+            process.wait(45)
             return
