@@ -115,7 +115,7 @@ def summaries(
         `realized_volatility`, `spread_bps_mean` …, `bid_depth_p50` …, `cost_bps_buy_100000` …, `bid_profile`,
         `ask_profile`, `gaps`; `depth/summary.py` says what each number means.
     """
-    with _reading(symbol, table_suffix, store) as (run, reader):
+    with _without_collector(), _reading(symbol, table_suffix, store) as (run, reader):
         found = run(reader.summaries(*_range(start, end)))
         return summary_columns.table(found, reader.table.grid.steps)
 
@@ -133,7 +133,7 @@ def gaps(start: Time, end: Time, symbol: str = "BTC/USDT", *, store: Place = Non
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Rows make no cycles; to walk all that lives again and again while they are made is a fifth of the time."""
+    """What is read makes no cycles; to walk all that lives again and again meanwhile is a fifth of the time."""
     was = gc.isenabled()
     gc.disable()
     try:
