@@ -80,8 +80,9 @@ def _soaked() -> str:
         verdict = "**broken**: " + "; ".join(run["broken"]) if run["broken"] else "all within limits"
         lines.append(
             f"- {run['speed']} times the market's speed for {run['minutes']} minutes, {run['epochs']:,} epochs: "
-            f"{run['missing']} missing, {run['waiting']} rows left in the spool, {run['megabytes']} MB at the end, "
-            f"{run['slope']:+} MB an hour{_short(run)}, open files {run['files'][0]} then {run['files'][1]}, "
+            f"{run['missing']} missing ({run['lost']}), {run['waiting']} rows left in the spool, "
+            f"{run['megabytes']} MB at the end, {run['slope']:+} MB an hour{_short(run)}, "
+            f"open files {run['files'][0]} then {run['files'][1]}, "
             f"{_latency(run)}{run['processor']:.0%} of a core: {verdict}"
         )
     return "\n".join(lines) + "\n"

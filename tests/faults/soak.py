@@ -49,6 +49,7 @@ class Soaked:
         minutes: that it ran.
         epochs: due, from the first row to the last.
         missing: of these.
+        lost: what the collector says of them, and of the second in which it was stopped.
         waiting: rows left in the spool at the end.
         megabytes: resident, in the mean of the last tenth.
         slope: MB an hour, by least squares over what follows the warm-up, a quarter of the run.
@@ -62,6 +63,7 @@ class Soaked:
     minutes: float
     epochs: int
     missing: int
+    lost: str
     waiting: int
     megabytes: float
     slope: float
@@ -107,7 +109,9 @@ def soak(speed: int, seconds: float) -> Soaked:
             ended = commands.finish(process, signal.SIGTERM)
         epochs = _epochs(folder / "depth.db")
     latency, waiting = re.search(r"p99 (-?\d+) ms", ended.err), re.search(r"(\d+) rows wait", ended.err)
+    lost = re.search(r"coverage [\d.]+%, (.+), \d+ resyncs", ended.err)
     assert latency, ended.err
+    assert lost, ended.err
     assert waiting, ended.err
     warm = [sample for sample in samples if sample.at > seconds * _WARM_SHARE]
     last = warm[-max(1, len(warm) // 10) :]
@@ -118,6 +122,7 @@ def soak(speed: int, seconds: float) -> Soaked:
         minutes=round(seconds / 60, 1),
         epochs=due,
         missing=due - len(epochs),
+        lost=lost[1],
         waiting=int(waiting[1]),
         megabytes=round(statistics.mean(sample.megabytes for sample in last), 1),
         slope=round(slope, 2),
