@@ -122,9 +122,9 @@ BIGTABLE = (
 SQLITE = (
     Trouble(
         name="another process locks the database for 10 s",
-        # Nothing need be said of it: behind a beacon that waited first, the upload has patience until the lock goes.
         do=lambda scene: _lock(scene.plan.store.sqlite_path, 10),
         backend="sqlite",
+        says="SQLITE_BUSY",
     ),
     Trouble(
         name="another process locks the spool for 10 s",
