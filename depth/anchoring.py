@@ -64,7 +64,7 @@ class Schedule:
             live: whether there is a book.
             hole: whether events are missing.
             doubted: whether the last audit failed.
-            near_edge: whether the window is within a third of its width of the edge.
+            near_edge: whether the window is near the edge of the known range (`Book.near_edge`).
         """
         urgent: dict[Reason, bool] = {"start": not live, "hole": hole, "audit": doubted}
         routine: dict[Reason, bool] = {

@@ -18,6 +18,8 @@ Unusable = Literal["one-sided", "unanchored", "crossed"]
 # leaves it.
 _ZONE_WINDOWS = 2.0
 _LARGEST_EXPONENT = 300.0
+_NEAR_WINDOWS = 1 / 3
+_NEAR_SHARE = 1 / 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ class Book:
         last_id: update id that the book stands at.
     """
 
-    __slots__ = ("_asks", "_bids", "_grid", "_places", "last_id")
+    __slots__ = ("_asks", "_bids", "_grid", "_least_margin", "_places", "last_id")
 
     def __init__(self, anchor: Anchor, grid: Grid, places: int) -> None:
         """Build the book of a REST snapshot.
@@ -182,6 +184,7 @@ class Book:
         bids, asks = anchor.bids, anchor.asks
         self._bids = _Side(bids, bids=True, bounded=len(bids) >= len(asks))
         self._asks = _Side(asks, bids=False, bounded=len(asks) >= len(bids))
+        self._least_margin = max(_NEAR_WINDOWS * grid.window, _NEAR_SHARE * self.margin())
 
     def apply(self, event: Event) -> None:
         """Set the levels that changed and remove those with amount 0; the caller has ordered the events."""
@@ -217,6 +220,14 @@ class Book:
         if bid is None or ask is None:
             return -math.inf
         return min(self._bids.margin(bid, window), self._asks.margin(ask, window))
+
+    def near_edge(self) -> bool:
+        """Say whether the window is so near to the edge of the known range that another anchor is due.
+
+        Within a third of the window, or with three quarters of the margin used up that the anchor gave: a fall that
+        was so fast must not reach the edge while the next anchor is fetched.
+        """
+        return self.margin() < self._least_margin
 
     def audit(self, other: "Book") -> Audit:
         """Hold this book against another at the same update id."""

@@ -233,7 +233,7 @@ class Capture:
             return
         sample = book.sample()
         self._left = sample == "unanchored"
-        self._near_edge = book.margin() < self.grid.window / 3
+        self._near_edge = book.near_edge()
         if isinstance(sample, str):
             self._lose(epochs[0], end, sample)
             return
@@ -296,7 +296,7 @@ class Capture:
                 return
         self._book = candidate
         self._left = False
-        self._near_edge = candidate.margin() < self.grid.window / 3
+        self._near_edge = candidate.near_edge()
         self.counts.anchors += 1
         self.schedule.anchored(now, near_edge=self._near_edge)
 

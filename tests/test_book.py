@@ -293,6 +293,32 @@ def test_margin_is_infinite_without_an_edge_and_worst_without_a_side() -> None:
     assert book(TWO, [event(11, ["100 0", "99 0"])]).margin() == -math.inf
 
 
+@pytest.mark.parametrize(
+    ("edge", "best", "near"),
+    [
+        (2.0, 0.75, False),  # of one window of margin, in windows: 0.75 are left
+        (2.0, 0.3, True),  # less than a third of the window
+        (2.0, 0.34, False),
+        (9.0, 2.1, False),  # of eight, a quarter is two
+        (9.0, 1.9, True),  # far more than a third of the window, but three quarters of the way are gone
+        (1.2, 0.2, True),  # from the first: the anchor is narrow
+    ],
+)
+def test_a_window_is_near_the_edge_within_a_third_or_a_quarter_of_what_the_anchor_gave(
+    edge: float, best: float, *, near: bool
+) -> None:
+    """The larger of both; `edge` is how far the anchor reaches from its best, `best` the margin left now."""
+    window = Grid().window
+
+    def bid(windows: float) -> str:
+        return f"{100 * math.exp(-windows * window):.9f} 1"
+
+    built = book(body([bid(0), bid(edge)], ["100.1 1", "200 1"]))
+    built.apply(read(event(11, ["100 0", bid(edge - 1 - best)])))
+    assert built.margin() == pytest.approx(best * window, rel=1e-4)
+    assert built.near_edge() is near
+
+
 def test_books_of_the_same_levels_agree() -> None:
     """Every level is counted once."""
     assert book(TWO).audit(book(TWO)) == Audit(4, 0)
