@@ -61,14 +61,17 @@ def connect(path: Path, *, create: bool, patience: float | None = None) -> sqlit
 
 
 @contextmanager
-def transaction(db: sqlite3.Connection, leaving: threading.Event | None = None) -> Iterator[None]:
+def transaction(
+    db: sqlite3.Connection, leaving: threading.Event | None = None, since: float | None = None
+) -> Iterator[None]:
     """Hold the write lock from the first statement on: a reader that turns writer gets SQLITE_BUSY at once.
 
     Args:
         db: from `connect`.
         leaving: once set, nobody waits any more for a lock; for a connection of little patience of its own.
+        since: monotonic second from which the 5 s of patience count, None for now.
     """
-    _begin(db, leaving or threading.Event())
+    _begin(db, leaving or threading.Event(), (time.monotonic() if since is None else since) + BUSY_SECONDS)
     try:
         yield
         db.execute("COMMIT")
@@ -116,8 +119,7 @@ def translate(error: sqlite3.Error, path: Path) -> StoreUnavailable | StoreRefus
     return StoreRefused(f"{said}: another version wrote it; start the collector once, it adds what is missing", name)
 
 
-def _begin(db: sqlite3.Connection, leaving: threading.Event) -> None:
-    deadline = time.monotonic() + BUSY_SECONDS
+def _begin(db: sqlite3.Connection, leaving: threading.Event, deadline: float) -> None:
     while True:
         try:
             db.execute("BEGIN IMMEDIATE")

@@ -4,8 +4,10 @@ import asyncio
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -43,6 +45,7 @@ class SqliteStore:
         self._db: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None
         self._leaving = threading.Event()
+        self._asked = 0.0  # when the call that the thread works on was made, monotonic seconds
 
     async def ensure_table(self, table: str, columns: Sequence[str]) -> None:
         """Create file, table and the columns that an older file lacks. Safe for racing processes.
@@ -123,7 +126,10 @@ class SqliteStore:
         self._thread.shutdown()
 
     async def _run(self, work: Callable[[], _T]) -> _T:
+        asked = time.monotonic()
+
         def translated() -> _T:
+            self._asked = asked
             with sqlfile.translated(self._path):
                 return work()
 
@@ -169,12 +175,16 @@ class SqliteStore:
             self._db.close()
             self._db = None
 
+    def _transaction(self, db: sqlite3.Connection) -> AbstractContextManager[None]:
+        """Write; what has waited behind a call that waited for a lock has had its patience."""
+        return sqlfile.transaction(db, self._leaving, self._asked)
+
     def _ensure_table(self, table: str, columns: Sequence[str]) -> None:
         db = self._open(create=True)
         if {_KEY, *columns} <= _columns(db, table):
             return
         name = _quoted(table)
-        with sqlfile.transaction(db, self._leaving):
+        with self._transaction(db):
             db.execute(f"CREATE TABLE IF NOT EXISTS {name} ({_KEY} TEXT PRIMARY KEY)")
             there = _columns(db, table)
             if _KEY not in there:
@@ -194,7 +204,7 @@ class SqliteStore:
 
     def _write(self, table: str, records: Sequence[Record]) -> None:
         db, _ = self._table(table)
-        with sqlfile.transaction(db, self._leaving):
+        with self._transaction(db):
             for (columns, versioned), group in groupby(records, lambda r: (tuple(r.columns), r.version is not None)):
                 db.executemany(
                     _insert(table, columns) + _replace(table, columns, versioned=versioned),
@@ -203,14 +213,14 @@ class SqliteStore:
 
     def _delete(self, table: str, keys: Sequence[str]) -> None:
         db, _ = self._table(table)
-        with sqlfile.transaction(db, self._leaving):
+        with self._transaction(db):
             # The name is checked by `_quoted`, values are bound.
             db.executemany(f"DELETE FROM {_quoted(table)} WHERE {_KEY} = ?", [(key,) for key in keys])  # noqa: S608
 
     def _create(self, table: str, record: Record) -> bool:
         db, _ = self._table(table)
         columns = tuple(record.columns)
-        with sqlfile.transaction(db, self._leaving):
+        with self._transaction(db):
             statement = f"{_insert(table, columns)} ON CONFLICT ({_KEY}) DO NOTHING"
             return db.execute(statement, (record.key, *record.columns.values())).rowcount == 1
 
@@ -226,7 +236,7 @@ class SqliteStore:
             # Names are checked by `_quoted`, values are bound.
             statement = f"UPDATE {_quoted(table)} SET {name} = ? WHERE {_KEY} = ? AND {name} = ?"  # noqa: S608
             values = (new, key, old)
-        with sqlfile.transaction(db, self._leaving):
+        with self._transaction(db):
             return db.execute(statement, values).rowcount == 1
 
     def _keys(self, table: str, where: str, values: tuple[str, ...], limit: int) -> list[str]:

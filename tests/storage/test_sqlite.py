@@ -127,6 +127,22 @@ async def test_a_locked_file_is_transient_and_never_blocks_the_loop(
 
 
 @pytest.mark.usefixtures("store")
+async def test_a_write_behind_another_has_waited_for_the_lock_as_well(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four at once fail after one patience, and not after four."""
+    monkeypatch.setattr(sqlfile, "BUSY_SECONDS", 1.0)
+    second = SqliteStore(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = asyncio.get_running_loop().time()
+        failed = await asyncio.gather(*(second.write(T, [row()]) for _ in range(4)), return_exceptions=True)
+        assert asyncio.get_running_loop().time() - began < 3
+    assert [str(error) for error in failed if "database is locked" not in str(error)] == []
+    await second.close()
+
+
+@pytest.mark.usefixtures("store")
 async def test_closing_gives_up_a_write_that_waits_for_a_lock(path: Path) -> None:
     second = SqliteStore(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
