@@ -19,7 +19,7 @@ Unusable = Literal["one-sided", "unanchored", "crossed"]
 _ZONE_WINDOWS = 2.0
 _LARGEST_EXPONENT = 300.0
 _NEAR_WINDOWS = 1 / 3
-_NEAR_SHARE = 1 / 4
+_NEAR_SHARE = 1 / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +224,8 @@ class Book:
     def near_edge(self) -> bool:
         """Say whether the window is so near to the edge of the known range that another anchor is due.
 
-        Within a third of the window, or with three quarters of the margin used up that the anchor gave: a fall that
-        was so fast must not reach the edge while the next anchor is fetched.
+        Within a third of the window, or with half of the margin used up that the anchor gave: a fall in price must not
+        reach the edge while the next anchor is fetched.
         """
         return self.margin() < self._least_margin
 

@@ -296,15 +296,14 @@ def test_margin_is_infinite_without_an_edge_and_worst_without_a_side() -> None:
 @pytest.mark.parametrize(
     ("edge", "best", "near"),
     [
-        (2.0, 0.75, False),  # of one window of margin, in windows: 0.75 are left
-        (2.0, 0.3, True),  # less than a third of the window
-        (2.0, 0.34, False),
-        (9.0, 2.1, False),  # of eight, a quarter is two
-        (9.0, 1.9, True),  # far more than a third of the window, but three quarters of the way are gone
+        (1.6, 0.34, False),  # in windows: of 0.6 that the anchor gave beyond the window, 0.34 are left
+        (1.6, 0.32, True),  # less than a third of the window
+        (9.0, 4.1, False),
+        (9.0, 3.9, True),  # far more than a third of the window, but less than half of eight
         (1.2, 0.2, True),  # from the first: the anchor is narrow
     ],
 )
-def test_a_window_is_near_the_edge_within_a_third_or_a_quarter_of_what_the_anchor_gave(
+def test_a_window_is_near_the_edge_within_a_third_of_it_or_half_of_what_the_anchor_gave(
     edge: float, best: float, *, near: bool
 ) -> None:
     """The larger of both; `edge` is how far the anchor reaches from its best, `best` the margin left now."""
