@@ -13,9 +13,8 @@ from tests.faults.played import Played
 from tests.faults.soak import RESULTS, SLOPE_MINUTES
 
 _SOAK = """Both collectors side by side. Limits: no epoch missing, no row left in the spool, less than 1 MB more an
-hour after the warm-up, open files as they were, and in real time 250 ms from an epoch's end to its commit. The
-warm-up ends after a quarter of the run, past the first hourly snapshot: two books are held then for the first time,
-and the room of the second stays. Of two hours the slope from a quarter on, with that step in it, is told as well."""
+hour from a quarter of the run on, open files as they were, and in real time 250 ms from an epoch's end to its commit.
+A slope from the first hourly snapshot on is told where the run is long enough; the limit is not for it."""
 
 _TEXT = """# Reliability
 

@@ -55,7 +55,7 @@ class Soaked:
         waiting: rows left in the spool at the end.
         megabytes: resident, in the mean of the last tenth.
         slopes: MB an hour by the minute from which on, by least squares: from a quarter of the run on, and where it is
-            long enough from the first hourly snapshot on, which ends the warm-up. The limit is for the last.
+            long enough from the first hourly snapshot on. The limit is for the first.
         files: open ones after a quarter of the run, and at the end.
         latency_ms: from the end of an epoch to its row's commit, 99th percentile of the last hour of rows.
         processor: share of a core.
@@ -140,12 +140,12 @@ def soak(speed: int, seconds: float) -> Soaked:
 
 
 def _slopes(samples: Sequence[_Sample], seconds: float) -> dict[int, float]:
-    """Fit the memory from each end of a warm-up on."""
-    starts = {seconds * _WARM_SHARE}
-    if seconds >= _FIRST_HOURLY + _AFTER_IT:
-        starts.add(max(seconds * _WARM_SHARE, _FIRST_HOURLY))
+    """Fit the memory from the end of the warm-up on, and from the first hourly snapshot on if that comes later."""
+    starts = [seconds * _WARM_SHARE]
+    if starts[0] < _FIRST_HOURLY <= seconds - _AFTER_IT:
+        starts.append(_FIRST_HOURLY)
     slopes = {}
-    for start in sorted(starts):
+    for start in starts:
         rest = [sample for sample in samples if sample.at > start]
         fit = statistics.linear_regression([each.at / 3600 for each in rest], [each.megabytes for each in rest])
         slopes[round(start / 60)] = round(fit.slope, 2)
@@ -153,7 +153,7 @@ def _slopes(samples: Sequence[_Sample], seconds: float) -> dict[int, float]:
 
 
 def _broken(soaked: Soaked, code: int) -> tuple[str, ...]:
-    slope = [*soaked.slopes.values()][-1]
+    slope = next(iter(soaked.slopes.values()))
     limits = {
         f"exit code {code}": code != 0,
         f"{soaked.missing} epochs are missing": soaked.missing > 0,
