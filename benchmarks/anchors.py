@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from random import Random
 
-import ccxt.pro
-
 from benchmarks.ours import GRID, PLACES, SYMBOL
 from benchmarks.recording import DEEP, Body, Levels, Recording, body, ensure
 from depth.anchoring import Schedule
 from depth.book import Book
 from depth.capture import Capture
-from depth.events import parse, to_anchor
+from depth.events import parse, parse_anchor
 
 _LEVELS = 5000
 _KEPT = 200  # events of 20 s: a request takes no longer
@@ -32,7 +30,7 @@ def measure(recording: Recording, rounds: int) -> dict[str, float]:
 
     Returns:
         Median ms of each step. ``blocked`` is `Capture.anchored`: all steps from ``build`` on. The loop runs before and
-        after ``rest_json``, which is ccxt's, and ``convert``.
+        after ``parse``.
     """
     first = _deepen(recording.snapshot, body(DEEP))
     frames = [recording.joining[0], *recording.frames[: _BEFORE + _KEPT - 1]]
@@ -42,11 +40,8 @@ def measure(recording: Recording, rounds: int) -> dict[str, float]:
     second = levels.body(_LEVELS)
     for frame in frames[_BEFORE:]:
         levels.apply(frame)
-    text = json.dumps(second, separators=(",", ":"))
-    parse_json = ccxt.pro.binance().parse_json
     measured = [
         {
-            "rest_json": _timed(lambda: parse_json(text)),
             **_steps(first, second, frames),
             **_whole(first, second, frames),
         }
@@ -56,11 +51,12 @@ def measure(recording: Recording, rounds: int) -> dict[str, float]:
 
 
 def _steps(first: Body, second: Body, frames: Sequence[str]) -> dict[str, float]:
-    live = Book(to_anchor(first), GRID, PLACES)
+    live = Book(parse_anchor(json.dumps(first)), GRID, PLACES)
     for frame in frames:
         live.apply(parse(frame))
     live.sample()
-    anchor = to_anchor(second)
+    text = json.dumps(second, separators=(",", ":"))
+    anchor = parse_anchor(text)
     candidate = Book(anchor, GRID, PLACES)
 
     def replay() -> None:
@@ -68,7 +64,7 @@ def _steps(first: Body, second: Body, frames: Sequence[str]) -> dict[str, float]
             candidate.apply(parse(frame))
 
     steps = {
-        "convert": _timed(lambda: to_anchor(second)),
+        "parse": _timed(lambda: parse_anchor(text)),
         "build": _timed(lambda: Book(anchor, GRID, PLACES)),
         "replay": _timed(replay),
         "audit": _timed(lambda: live.audit(candidate)),
@@ -87,8 +83,8 @@ def _whole(first: Body, second: Body, frames: Sequence[str]) -> dict[str, float]
         now = number * _SPACING_SECONDS
         capture.delivered("a", parse(frame), now, now)
         if number == 0:
-            capture.anchored(to_anchor(first), "start", now)
-    anchor = to_anchor(second)
+            capture.anchored(parse_anchor(json.dumps(first)), "start", now)
+    anchor = parse_anchor(json.dumps(second))
     blocked = _timed(lambda: capture.anchored(anchor, "hourly", now))
     counts = capture.counts
     ensure((counts.anchors, counts.audits_agreed) == (2, 1), f"the anchor was not taken: {counts}")

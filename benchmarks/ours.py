@@ -1,5 +1,6 @@
 """The project's own update path, driven as `depth.capture` drives it."""
 
+import json
 from collections.abc import Sequence as Many
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ from benchmarks.recording import BenchmarkBroken, Body, Recording, Stream, ensur
 from depth.book import Book
 from depth.capture import Capture
 from depth.epochs import Grid
-from depth.events import parse, to_anchor
+from depth.events import parse, parse_anchor
 from depth.sequence import Broken, Sequence
 
 GRID = Grid()
@@ -30,7 +31,7 @@ class Ours:
         self._sequence = Sequence()
         for socket in self._sockets:
             self._sequence.opened(socket)
-        self.book = Book(to_anchor(recording.snapshot), GRID, PLACES)
+        self.book = Book(parse_anchor(json.dumps(recording.snapshot)), GRID, PLACES)
         self.book.sample()  # a live book was sampled a second ago: its levels are parted into near and far
         self._applied = 0
         await self.run([recording.joining])
@@ -67,7 +68,7 @@ class OursInCapture:
         self._capture = Capture(SYMBOL, self._grid, PLACES, "benchmark")
         self._capture.opened("a")
         self._capture.delivered("a", parse(frame), at, at)
-        self._capture.anchored(to_anchor(recording.snapshot), "start", at)
+        self._capture.anchored(parse_anchor(json.dumps(recording.snapshot)), "start", at)
         self._rows = 0
 
     async def run(self, stream: Stream) -> None:
@@ -120,7 +121,7 @@ async def verify(recording: Recording) -> tuple[float, float]:
     await client.start(whole)
     await client.run(whole.stream)
     client.check(whole)
-    compared = client.book.audit(Book(to_anchor(whole.final.body()), GRID, PLACES)).compared
+    compared = client.book.audit(Book(parse_anchor(json.dumps(whole.final.body())), GRID, PLACES)).compared
     ensure(compared == len(whole.final.bids) + len(whole.final.asks), f"ours: only {compared} levels could be compared")
     sample = client.book.sample()
     if isinstance(sample, str):
@@ -131,7 +132,7 @@ async def verify(recording: Recording) -> tuple[float, float]:
 def check_book(name: str, book: Book, recording: Recording) -> None:
     """Compare update id and every level inside the known range with the expected book."""
     ensure(book.last_id == recording.final.last_id, f"{name}: the book stands at {book.last_id}")
-    audit = book.audit(Book(to_anchor(recording.final.body()), GRID, PLACES))
+    audit = book.audit(Book(parse_anchor(json.dumps(recording.final.body())), GRID, PLACES))
     ensure(audit.agrees and audit.compared, f"{name}: {audit.mismatches} of {audit.compared} levels are wrong")
 
 

@@ -31,8 +31,7 @@ _NOTES = {
     "body_5000": "ours, book of a real 5,000-level body",
     "body_5000_first": "its first, which parts near from far levels",
     "body_5000_original": "the original's arithmetic on the same levels",
-    "rest_json": "ccxt's parse of the body",
-    "convert": "to_anchor",
+    "parse": "parse_anchor: text of the body to numbers, checked",
     "build": "Book",
     "replay": "the events of 20 s, parsed again and applied",
     "audit": "against the live book",
@@ -59,7 +58,7 @@ def targets(results: Results) -> list[Target]:
         for name in _CLIENTS
         for met in [updates["ours"] < updates[name]]
     ]
-    blocked = max(results["anchor_ms"][step] for step in ("rest_json", "convert", "blocked"))
+    blocked = max(results["anchor_ms"][step] for step in ("parse", "blocked"))
     found.append(
         Target(f"a snapshot blocks the loop for {blocked:.1f} ms (at most {_BLOCKED_MS:.0f})", blocked <= _BLOCKED_MS)
     )

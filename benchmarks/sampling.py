@@ -3,6 +3,7 @@
 Beside it the original's way to do the same: ccxt's sorted levels, floats, and an exit at the last bucket.
 """
 
+import json
 import math
 import statistics
 import time
@@ -12,7 +13,7 @@ from benchmarks.ours import GRID, PLACES
 from benchmarks.recording import DEEP, Body, Recording, body, ensure
 from benchmarks.rivals import Ccxt
 from depth.book import Book, Sample
-from depth.events import parse, to_anchor
+from depth.events import parse, parse_anchor
 
 Statistics = dict[str, float]
 
@@ -35,8 +36,8 @@ async def measure(recording: Recording) -> dict[str, Statistics]:
     mine, theirs = await _session(recording)
     deep = body(DEEP)
     sides = [[(float(price), float(amount)) for price, amount in deep[side]] for side in ("bids", "asks")]
-    book = Book(to_anchor(deep), GRID, PLACES)
-    anchor = to_anchor(deep)
+    book = Book(parse_anchor(json.dumps(deep)), GRID, PLACES)
+    anchor = parse_anchor(json.dumps(deep))
     firsts = [_timed_sample(Book(anchor, GRID, PLACES))[0] for _ in range(_REPEATS // 10)]
     repeated = [_timed_sample(book)[0] for _ in range(_REPEATS)]
     return {
@@ -62,7 +63,7 @@ def original(levels: Sequence[Sequence[float]]) -> list[float]:
 
 async def _session(recording: Recording) -> tuple[list[float], list[float]]:
     """Replay into both books, and sample both before the first event of each second."""
-    book = Book(to_anchor(recording.snapshot), GRID, PLACES)
+    book = Book(parse_anchor(json.dumps(recording.snapshot)), GRID, PLACES)
     book.apply(parse(recording.joining[0]))
     ccxt = Ccxt()
     await ccxt.start(recording)

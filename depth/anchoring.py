@@ -11,6 +11,7 @@ from typing import Literal
 Reason = Literal["start", "hole", "audit", "edge", "hourly"]
 
 _JITTER = 0.1
+_FIRST_AUDIT = 1 / 12
 _EDGE_WHERE_IT_HELPS = 1 / 30
 _EDGE_LONGEST = 30.0
 _FAILED_SHORTEST = 0.25
@@ -36,7 +37,8 @@ class Schedule:
     - audit: a re-anchor did not agree with the book; at once, a second opinion.
     - edge: the window nears the edge of the known range; at most once in 60 s, doubling to 30 min, while a new anchor
       does not help; where the last one did, the price moves fast: once in 2 s.
-    - hourly: every 60 min, less up to 10 % of jitter.
+    - hourly: every 60 min, less up to 10 % of jitter; the first one of a book that was never audited after 5 min, so
+      that a wrong beginning is not believed for an hour.
 
     A snapshot that failed, or that came too old to join, is asked for again after 0.25 s, doubling to 30 s; but what
     can wait (edge, hourly) does not make wait what cannot.
@@ -81,12 +83,19 @@ class Schedule:
         backoff = self._routine if reason in {"edge", "hourly"} else self._urgent
         backoff.failed(now, 1 + self.chance.random() * _JITTER)
 
-    def anchored(self, now: float, *, near_edge: bool) -> None:
-        """Note a book that was built or replaced; `near_edge` says whether the new one is still too narrow."""
+    def anchored(self, now: float, *, near_edge: bool, audited: bool) -> None:
+        """Note a book that was built or replaced.
+
+        Args:
+            now: monotonic seconds.
+            near_edge: whether the new one is still too narrow.
+            audited: whether it was held against the one before; false for the first of a chain.
+        """
         self._urgent.failures = self._routine.failures = 0
         self._narrow = self._narrow + 1 if near_edge else 0
         self._anchored = now
-        self._hourly_due = now + self.hourly * (1 - self.chance.random() * _JITTER)
+        share = 1.0 if audited else _FIRST_AUDIT
+        self._hourly_due = now + share * self.hourly * (1 - self.chance.random() * _JITTER)
 
     def _edge_spacing(self) -> float:
         if not self._narrow:

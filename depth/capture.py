@@ -287,6 +287,7 @@ class Capture:
             self.schedule.failed(now, self._reason)
             return
         candidate = Book(anchor, self.grid, self.places)
+        audited = self._book is not None
         if self._book is None:
             self._join(candidate, kept)
         else:
@@ -298,7 +299,7 @@ class Capture:
         self._left = False
         self._near_edge = candidate.near_edge()
         self.counts.anchors += 1
-        self.schedule.anchored(now, near_edge=self._near_edge)
+        self.schedule.anchored(now, near_edge=self._near_edge, audited=audited)
 
     def _join(self, book: Book, kept: list[Ordered]) -> None:
         """Begin a chain: its time is known from the event that ended at the snapshot, else from the first applied."""

@@ -82,6 +82,7 @@ class Anchor(msgspec.Struct, frozen=True, gc=False, rename={"last_id": "lastUpda
 
 
 _decode = msgspec.json.Decoder(Message, strict=False).decode
+_decode_anchor = msgspec.json.Decoder(Anchor, strict=False).decode
 
 
 def parse(raw: str) -> Message:
@@ -113,13 +114,13 @@ def parse(raw: str) -> Message:
     return message
 
 
-def to_anchor(body: object) -> Anchor:
-    """Read a decoded REST depth body.
+def parse_anchor(text: str) -> Anchor:
+    """Read one REST depth body.
 
     Raises:
-        MalformedFrame: not a depth body.
+        MalformedFrame: not JSON, or not a depth body.
     """
     try:
-        return msgspec.convert(body, Anchor, strict=False)
-    except (msgspec.ValidationError, UnicodeError) as error:
+        return _decode_anchor(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise MalformedFrame(f"the snapshot cannot be read ({error}): it is asked for again") from error

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from depth.anchoring import Reason, Schedule
 from depth.capture import Capture
 from depth.epochs import Grid
-from depth.events import parse, to_anchor
+from depth.events import parse, parse_anchor
 from depth.losses import Incident
 from depth.snapshot import encode
 from tests import oracle
@@ -50,7 +50,7 @@ class Run:
 
     def anchor(self, body: oracle.Body, reason: Reason = "start") -> None:
         """Hand in a snapshot."""
-        self.capture.anchored(to_anchor(body), reason, self.now)
+        self.capture.anchored(parse_anchor(json.dumps(body)), reason, self.now)
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""

@@ -44,14 +44,14 @@ def test_without_a_book_a_snapshot_is_wanted_at_once() -> None:
 def test_a_live_book_wants_nothing() -> None:
     """Inside the hour, far from the edge, without a hole and undoubted."""
     of = schedule()
-    of.anchored(0.0, near_edge=False)
+    of.anchored(0.0, near_edge=False, audited=True)
     assert due(of, 3599.9) is None
 
 
 def test_reasons_have_an_order() -> None:
     """Hole before audit before edge before hourly."""
     of = schedule()
-    of.anchored(0.0, near_edge=False)
+    of.anchored(0.0, near_edge=False, audited=True)
     asks: dict[Reason, bool] = {"hole": True, "audit": True, "edge": True}
     for reason in ("hole", "audit", "edge"):
         now = due(of, HOUR, hole=asks["hole"], doubted=asks["audit"], near_edge=asks["edge"])
@@ -63,16 +63,26 @@ def test_reasons_have_an_order() -> None:
 def test_the_hourly_anchor_comes_after_an_hour() -> None:
     """Without jitter exactly, counted from the last anchor of any reason."""
     of = schedule()
-    of.anchored(100.0, near_edge=False)
-    of.anchored(200.0, near_edge=False)
+    of.anchored(100.0, near_edge=False, audited=True)
+    of.anchored(200.0, near_edge=False, audited=True)
     assert due(of, 200.0 + HOUR - 0.001) is None
     assert due(of, 200.0 + HOUR) == "hourly"
+
+
+def test_a_book_is_audited_for_the_first_time_after_five_minutes() -> None:
+    """What a chain began with is held against a second snapshot soon; then hourly."""
+    of = schedule()
+    of.anchored(0.0, near_edge=False, audited=False)
+    assert due(of, 299.9) is None
+    assert due(of, 300.0) == "hourly"
+    of.anchored(300.0, near_edge=False, audited=True)
+    assert due(of, 300.0 + HOUR - 0.001) is None
 
 
 def test_jitter_takes_up_to_a_tenth_of_the_hour() -> None:
     """Chance spreads the collectors' requests over the six minutes before the hour."""
     of = schedule(chance=1.0)
-    of.anchored(0.0, near_edge=False)
+    of.anchored(0.0, near_edge=False, audited=True)
     assert due(of, 0.9 * HOUR - 1) is None
     assert due(of, 0.9 * HOUR) == "hourly"
 
@@ -82,9 +92,9 @@ def test_jitter_is_chance() -> None:
     times = []
     for _ in range(2):
         of = Schedule(chance=Random(7))  # noqa: S311  (jitter, not secrets)
-        of.anchored(0.0, near_edge=False)
+        of.anchored(0.0, near_edge=False, audited=True)
         first = next(second for second in range(4000) if due(of, float(second)) == "hourly")
-        of.anchored(0.0, near_edge=False)
+        of.anchored(0.0, near_edge=False, audited=True)
         times.append((first, next(second for second in range(4000) if due(of, float(second)) == "hourly")))
     assert times[0] == times[1]
     assert times[0][0] != times[0][1]
@@ -93,7 +103,7 @@ def test_jitter_is_chance() -> None:
 def test_an_edge_that_comes_near_again_is_a_reason_after_two_seconds() -> None:
     """The last anchor helped: the price moves fast, and the next one will help, too."""
     of = schedule()
-    of.anchored(0.0, near_edge=False)
+    of.anchored(0.0, near_edge=False, audited=True)
     assert due(of, 1.9, near_edge=True) is None
     assert due(of, 2.0, near_edge=True) == "edge"
 
@@ -102,7 +112,7 @@ def test_an_edge_that_no_anchor_helps_doubles_the_distance_to_30_minutes() -> No
     """60 s, then twice as long after each new anchor that is too narrow as well."""
     of, now, spacings = schedule(), 0.0, []
     for _ in range(9):
-        of.anchored(now, near_edge=True)
+        of.anchored(now, near_edge=True, audited=True)
         spacings.append(spacing(of, now))
         now += spacings[-1]
     assert spacings == [60, 120, 240, 480, 960, 1800, 1800, 1800, 1800]
@@ -112,10 +122,10 @@ def test_an_anchor_that_helps_ends_the_doubling() -> None:
     """However long the distance had grown."""
     of = schedule()
     for _ in range(5):
-        of.anchored(0.0, near_edge=True)
-    of.anchored(0.0, near_edge=False)
+        of.anchored(0.0, near_edge=True, audited=True)
+    of.anchored(0.0, near_edge=False, audited=True)
     assert spacing(of, 0.0) == 2
-    of.anchored(0.0, near_edge=True)
+    of.anchored(0.0, near_edge=True, audited=True)
     assert spacing(of, 0.0) == 60
 
 
@@ -123,7 +133,7 @@ def test_a_market_that_is_always_too_narrow_is_waited_for_for_ever() -> None:
     """The distance stays 30 min after any number of anchors: 2,000 are six weeks."""
     of = schedule()
     for _ in range(2000):
-        of.anchored(0.0, near_edge=True)
+        of.anchored(0.0, near_edge=True, audited=True)
     assert spacing(of, 0.0) == 1800
 
 
@@ -152,7 +162,7 @@ def test_an_anchor_ends_the_back_off() -> None:
     of = schedule()
     for _ in range(6):
         of.failed(0.0, "start")
-    of.anchored(100.0, near_edge=False)
+    of.anchored(100.0, near_edge=False, audited=True)
     of.failed(100.0, "start")
     assert due(of, 100.25, hole=True) == "hole"
 
@@ -161,7 +171,7 @@ def test_an_anchor_ends_the_back_off() -> None:
 def test_what_can_wait_makes_nothing_wait_that_cannot(routine: Reason) -> None:
     """A routine snapshot that failed ten times puts off the next routine one, and no other."""
     of = schedule()
-    of.anchored(0.0, near_edge=False)
+    of.anchored(0.0, near_edge=False, audited=True)
     for _ in range(10):
         of.failed(HOUR, routine)
     assert due(of, HOUR + 29) is None
@@ -181,20 +191,20 @@ def test_what_cannot_wait_makes_the_rest_wait() -> None:
 def test_a_hole_and_a_doubt_do_not_wait(reason: str) -> None:
     """Right after an anchor they are reasons at once."""
     of = schedule()
-    of.anchored(0.0, near_edge=True)
+    of.anchored(0.0, near_edge=True, audited=True)
     assert due(of, 0.0, hole=reason == "hole", doubted=reason == "audit") == reason
 
 
 def test_hour_and_edge_can_be_turned_off() -> None:
     """Infinite distances ask for nothing more."""
     of = Schedule(chance=Always(0.5), hourly=math.inf, edge=math.inf)
-    of.anchored(0.0, near_edge=True)
+    of.anchored(0.0, near_edge=True, audited=True)
     assert due(of, 1e9, near_edge=True) is None
 
 
 def test_chance_is_there_without_being_given() -> None:
     """A schedule made with nothing has an hour between 54 and 60 minutes."""
     of = Schedule()
-    of.anchored(0.0, near_edge=False)
+    of.anchored(0.0, near_edge=False, audited=True)
     assert due(of, 0.9 * HOUR - 1) is None
     assert due(of, HOUR) == "hourly"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from depth.book import Audit, Book, Sample
 from depth.epochs import Grid
-from depth.events import Event, parse, to_anchor
+from depth.events import Event, parse, parse_anchor
 from tests import oracle, recordings, strategies
 
 AGAINST_STREAMS = settings(
@@ -42,7 +42,7 @@ def read(wire: oracle.Event) -> Event:
 
 def book(snapshot: oracle.Body, events: Sequence[oracle.Event] = (), grid: Grid | None = None) -> Book:
     """Build a book and apply events."""
-    built = Book(to_anchor(snapshot), grid or Grid(), 2)
+    built = Book(parse_anchor(json.dumps(snapshot)), grid or Grid(), 2)
     for wire in events:
         built.apply(read(wire))
     return built
@@ -58,7 +58,7 @@ def check_each_sample(snapshot: oracle.Body, events: Sequence[oracle.Event], gri
     timed = seconds(events)
     closing = {**timed[-1], "E": timed[-1]["E"] + 1000, "U": timed[-1]["u"] + 1, "u": timed[-1]["u"] + 1}
     truth = oracle.sample([*timed, closing], snapshot, oracle.Shape(grid.step, grid.steps))
-    built = Book(to_anchor(snapshot), grid, 2)
+    built = Book(parse_anchor(json.dumps(snapshot)), grid, 2)
     for wire in timed:
         if wire["u"] <= snapshot["lastUpdateId"]:
             continue
@@ -147,7 +147,7 @@ def test_near_and_far_levels_make_no_difference(seed: int, grid: Grid) -> None:
 @given(st.data(), strategies.streams())
 def test_sampling_changes_nothing(data: st.DataObject, stream: strategies.Stream) -> None:
     """A book sampled after every event and one sampled at the end alone say the same and audit as equal."""
-    often, once = (Book(to_anchor(stream.opening), Grid(), 2) for _ in range(2))
+    often, once = (Book(parse_anchor(json.dumps(stream.opening)), Grid(), 2) for _ in range(2))
     for wire in stream.events:
         often.apply(read(wire))
         once.apply(read(wire))
@@ -363,7 +363,7 @@ def test_books_of_two_anchors_of_one_stream_agree(data: st.DataObject, stream: s
     built = []
     for _ in range(2):
         anchor = data.draw(strategies.anchors(stream, max_levels=60))
-        one = Book(to_anchor(anchor), Grid(), 2)
+        one = Book(parse_anchor(json.dumps(anchor)), Grid(), 2)
         for wire in stream.events:
             if wire["u"] > anchor["lastUpdateId"]:
                 one.apply(read(wire))
@@ -379,10 +379,10 @@ def test_the_verified_recording_agrees_with_its_second_snapshot() -> None:
     recordings.require()
     recording = recordings.load(recordings.VERIFIED)
     assert recording.verify_snapshot is not None
-    built = Book(to_anchor(recording.snapshot), Grid(), 2)
+    built = Book(parse_anchor(json.dumps(recording.snapshot)), Grid(), 2)
     for frame in recording.frames:
         applied = parse(frame)
         if recording.snapshot["lastUpdateId"] < applied.last_id <= 96688021190:
             built.apply(applied)
     assert built.last_id == recording.verify_snapshot["lastUpdateId"] == 96688021190
-    assert built.audit(Book(to_anchor(recording.verify_snapshot), Grid(), 2)) == Audit(988 + 986, 0)
+    assert built.audit(Book(parse_anchor(json.dumps(recording.verify_snapshot)), Grid(), 2)) == Audit(988 + 986, 0)

@@ -71,16 +71,17 @@ class TestAnchors:
         run.deliver("A", *ticks(21, 35))
         assert [*run.rows] == epochs(1, 2, 3)
 
-    def test_after_an_hour_one_is_wanted(self) -> None:
+    def test_a_new_book_is_audited_after_five_minutes_and_then_each_hour(self) -> None:
         """Less up to a tenth of jitter; the swap starts the hour anew."""
         run = chained()
-        run.now = 3000.0
-        assert run.wants is None
-        run.now = 3601.0
-        assert run.wants == "hourly"
-        run.anchor(body(20), "hourly")
-        assert run.capture.counts.audits_agreed == 1
-        assert run.wants is None
+        for audits, due in enumerate((300.0, 300.0 + 3600.0), start=1):
+            run.now = due - 0.11 * (due - run.now)
+            assert run.wants is None
+            run.now = due
+            assert run.wants == "hourly"
+            run.anchor(body(20), "hourly")
+            assert run.capture.counts.audits_agreed == audits
+            assert run.wants is None
 
     def test_near_the_edge_one_is_wanted_after_60_s(self) -> None:
         """The window comes within a third of its width of the known range's end; one that helps ends it."""

@@ -1,5 +1,6 @@
 """Whatever two sockets deliver of any stream, the sequence gives it once and whole."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from depth.book import Book
 from depth.epochs import Grid
-from depth.events import to_anchor
+from depth.events import parse_anchor
 from depth.sequence import Broken
 from tests import oracle, strategies
 from tests.sequencing import Sockets, at, event, read
@@ -53,7 +54,7 @@ def test_the_book_behind_two_sockets_is_the_naive_one(data: st.DataObject, strea
     sequence = Sockets().sequence
     steps = [step for socket, wire in delivered for step in sequence.deliver("AB"[socket], read(wire), 0.5, 0.0)]
     first = delivered[0][1]["U"] - 1
-    book = Book(to_anchor(stream.body_at(first, 5000)), Grid(), 2)
+    book = Book(parse_anchor(json.dumps(stream.body_at(first, 5000))), Grid(), 2)
     for step in steps:
         assert not isinstance(step, Broken)
         book.apply(step[0])
@@ -63,7 +64,7 @@ def test_the_book_behind_two_sockets_is_the_naive_one(data: st.DataObject, strea
         "bids": [[str(price), str(bids[price])] for price in sorted(bids, reverse=True)],
         "asks": [[str(price), str(asks[price])] for price in sorted(asks)],
     }
-    assert book.audit(Book(to_anchor(naive), Grid(), 2)).agrees
+    assert book.audit(Book(parse_anchor(json.dumps(naive)), Grid(), 2)).agrees
 
 
 def merged(events: Sequence[oracle.Event]) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def test_sockets_that_batch_differently_give_one_book(data: st.DataObject, strea
             batches.append([])
     waiting: dict[str, list[oracle.Event]] = {"A": [*stream.events], "B": [merged(batch) for batch in batches if batch]}
     sequence = Sockets().sequence
-    book = Book(to_anchor(stream.opening), Grid(), 2)
+    book = Book(parse_anchor(json.dumps(stream.opening)), Grid(), 2)
     start = data.draw(st.sampled_from("AB"))
     while any(waiting.values()):
         socket = start if waiting[start] and book.last_id == stream.opening["lastUpdateId"] else None
@@ -94,7 +95,7 @@ def test_sockets_that_batch_differently_give_one_book(data: st.DataObject, strea
             assert not isinstance(step, Broken)
             assert step[0].first_id <= book.last_id + 1 <= step[0].last_id
             book.apply(step[0])
-    whole = Book(to_anchor(stream.body_at(stream.events[-1]["u"], 5000)), Grid(), 2)
+    whole = Book(parse_anchor(json.dumps(stream.body_at(stream.events[-1]["u"], 5000))), Grid(), 2)
     assert book.last_id == stream.events[-1]["u"]
     assert book.audit(whole).agrees
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from depth import snapshot
 from depth.capture import Capture
 from depth.epochs import Grid
-from depth.events import parse, to_anchor
+from depth.events import parse, parse_anchor
 from depth.snapshot import Snapshot
 from depth.summary import Summary, cost, summarise
 from tests import oracle, recordings, slow_summary
@@ -103,7 +103,7 @@ def captured() -> dict[int, Snapshot]:
         received = (recording.received[number] or 0.0) / 1000
         capture.delivered("a", parse(frame), received, received)
         if number == 0:
-            capture.anchored(to_anchor(recording.snapshot), "start", received)
+            capture.anchored(parse_anchor(json.dumps(recording.snapshot)), "start", received)
     return {row.epoch: row for row in capture.rows}
 
 

@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
+
 from depth.errors import ExchangeUnavailable, UnknownSymbol
-from depth.events import Anchor, to_anchor
+from depth.events import Anchor, parse_anchor
 from depth.exchange.base import FRAMES_FIRST_SECONDS, Feed, Market, Sockets
 from depth.exchange.sockets import SocketPool
 from depth.exchange.transport import Transport
@@ -18,6 +20,30 @@ _SNAPSHOT_WEIGHT = 250
 _DEFAULT_WEIGHT_LIMIT = 6000
 _MINUTE = 60.0
 _ONE_SOURCE = ("binance.com", "binance.vision")
+
+_Answer = TypeVar("_Answer", bound=msgspec.Struct)
+
+
+class _Time(msgspec.Struct, rename="camel"):
+    server_time: int
+
+
+class _Limit(msgspec.Struct, rename="camel"):
+    limit: int
+    rate_limit_type: str = ""
+    interval: str = ""
+
+
+class _Symbol(msgspec.Struct, rename="camel"):
+    symbol: str
+    status: str
+    base_asset: str
+    quote_asset: str
+
+
+class _ExchangeInfo(msgspec.Struct, rename="camel"):
+    symbols: list[_Symbol]
+    rate_limits: list[_Limit] = []
 
 
 def source(rest_url: str) -> str:
@@ -74,10 +100,7 @@ class Binance:
             AccessRefused: HTTP 451 or 403.
             ExchangeUnavailable: not reached, or asked to wait.
         """
-        try:
-            return int((await self._request("public_get_time"))["serverTime"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise self._not_binance() from error
+        return self._read(await self._request("public_get_time"), _Time).server_time
 
     @property
     def weight(self) -> tuple[int, int]:
@@ -98,8 +121,8 @@ class Binance:
                 retry_after=_MINUTE - time.time() % _MINUTE + 1,
             )
         body = await self._request("public_get_depth", symbol, limit=_LEVELS)
-        await asyncio.sleep(FRAMES_FIRST_SECONDS)  # to decode it took some ms, and to read it will
-        return to_anchor(body)
+        await asyncio.sleep(FRAMES_FIRST_SECONDS)  # to receive it took some ms, and to read it will
+        return parse_anchor(body)
 
     async def stream(self, markets: Sequence[Market], feed: Feed) -> None:
         """See `Exchange.stream`."""
@@ -112,24 +135,21 @@ class Binance:
 
     async def _info(self, symbol: str) -> tuple[Market, str]:
         """Ask for one market; all markets at once cost 110 MB that never come back."""
-        body = await self._request("public_get_exchangeinfo", symbol)
-        try:
-            for limit in body.get("rateLimits", ()):
-                if limit.get("rateLimitType") == "REQUEST_WEIGHT" and limit.get("interval") == "MINUTE":
-                    self._weight_limit = int(limit["limit"])
-            for info in body["symbols"]:
-                if f"{info['baseAsset']}/{info['quoteAsset']}" == symbol:
-                    return Market(symbol, info["symbol"], info["quoteAsset"]), str(info["status"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._not_binance() from error
+        answer = self._read(await self._request("public_get_exchangeinfo", symbol), _ExchangeInfo)
+        for limit in answer.rate_limits:
+            if (limit.rate_limit_type, limit.interval) == ("REQUEST_WEIGHT", "MINUTE"):
+                self._weight_limit = limit.limit
+        for info in answer.symbols:
+            if f"{info.base_asset}/{info.quote_asset}" == symbol:
+                return Market(symbol, info.symbol, info.quote_asset), info.status
         raise UnknownSymbol(symbol, self._transport.host)
 
-    async def _request(self, method: str, symbol: str = "", **params: object) -> dict[str, Any]:
+    async def _request(self, method: str, symbol: str = "", **params: object) -> str:
         if (left := self._patience_until - time.monotonic()) > 0:
             said = f"{self._transport.host} asked for patience: the next request waits {left:.0f} s"
             raise ExchangeUnavailable(said, retry_after=left)
         try:
-            body = await self._transport.request_rest(method, symbol, **params)
+            return await self._transport.request_rest(method, symbol, **params)
         except ExchangeUnavailable as error:
             if error.retry_after:
                 self._patience_until = time.monotonic() + error.retry_after
@@ -138,11 +158,10 @@ class Binance:
             used = self._transport.response_headers.get("x-mbx-used-weight-1m", "")
             if used.isdecimal():
                 self._weight = (int(time.time() // _MINUTE), int(used))
-        if not isinstance(body, dict):
-            raise self._not_binance()
-        return body
 
-    def _not_binance(self) -> ExchangeUnavailable:
-        return ExchangeUnavailable(
-            f"{self._transport.host} answers something else than Binance: check BINANCE_REST_URL"
-        )
+    def _read(self, body: str, kind: type[_Answer]) -> _Answer:
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            said = f"{self._transport.host} answers something else than Binance: check BINANCE_REST_URL"
+            raise ExchangeUnavailable(said) from error

@@ -1,6 +1,7 @@
 """ccxt as transport: requests with their status and headers, and sockets whose frames arrive as they were sent."""
 
 import asyncio
+import json
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable
@@ -125,7 +126,7 @@ async def test_requests_at_the_same_time_do_not_mix_their_headers(
     )
     assert isinstance(failed, ExchangeUnavailable)
     assert failed.retry_after == 33.0
-    assert body["lastUpdateId"]
+    assert json.loads(body)["lastUpdateId"]
 
 
 async def test_frames_arrive_as_text_whatever_they_hold(exchange: SimulatedExchange, client: Transport) -> None:
