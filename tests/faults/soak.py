@@ -33,8 +33,6 @@ _SAMPLE_SECONDS = 2.0
 _SAY_SECONDS = 120.0
 _START_SECONDS = 60.0
 _WARM_SHARE = 0.25
-_FIRST_HOURLY = 65 * 60.0  # by then a first hourly snapshot has come: two books are held at once for the first time
-_AFTER_IT = 50 * 60.0  # what must follow for a slope to be one
 SLOPE_MINUTES = 80  # shorter, one dictionary that grows by half a MB is already a slope of over 1 MB/h
 _MOST_SLOPE = 1.0
 _MOST_LATENCY_MS = 250
@@ -54,8 +52,7 @@ class Soaked:
         lost: what the collector says of them, and of the second in which it was stopped.
         waiting: rows left in the spool at the end.
         megabytes: resident, in the mean of the last tenth.
-        slopes: MB an hour by the minute from which on, by least squares: from a quarter of the run on, and where it is
-            long enough from the first hourly snapshot on. The limit is for the first.
+        slope: MB an hour from a quarter of the run on, by least squares.
         files: open ones after a quarter of the run, and at the end.
         latency_ms: from the end of an epoch to its row's commit, 99th percentile of the last hour of rows.
         processor: share of a core.
@@ -69,7 +66,7 @@ class Soaked:
     lost: str
     waiting: int
     megabytes: float
-    slopes: dict[int, float]
+    slope: float
     files: tuple[int, int]
     latency_ms: int
     processor: float
@@ -117,6 +114,7 @@ def soak(speed: int, seconds: float) -> Soaked:
     assert lost, ended.err
     assert waiting, ended.err
     warm = [sample for sample in samples if sample.at > seconds * _WARM_SHARE]
+    fit = statistics.linear_regression([each.at / 3600 for each in warm], [each.megabytes for each in warm])
     last = warm[-max(1, len(warm) // 10) :]
     due = epochs[-1] - epochs[0] + 1
     soaked = Soaked(
@@ -127,7 +125,7 @@ def soak(speed: int, seconds: float) -> Soaked:
         lost=lost[1],
         waiting=int(waiting[1]),
         megabytes=round(statistics.mean(sample.megabytes for sample in last), 1),
-        slopes=_slopes(samples, seconds),
+        slope=round(fit.slope, 2),
         files=(warm[0].files, warm[-1].files),
         latency_ms=int(latency[1]),
         processor=round(processor, 3),
@@ -139,26 +137,12 @@ def soak(speed: int, seconds: float) -> Soaked:
     return Soaked(**(asdict(soaked) | {"broken": broken}))
 
 
-def _slopes(samples: Sequence[_Sample], seconds: float) -> dict[int, float]:
-    """Fit the memory from the end of the warm-up on, and from the first hourly snapshot on if that comes later."""
-    starts = [seconds * _WARM_SHARE]
-    if starts[0] < _FIRST_HOURLY <= seconds - _AFTER_IT:
-        starts.append(_FIRST_HOURLY)
-    slopes = {}
-    for start in starts:
-        rest = [sample for sample in samples if sample.at > start]
-        fit = statistics.linear_regression([each.at / 3600 for each in rest], [each.megabytes for each in rest])
-        slopes[round(start / 60)] = round(fit.slope, 2)
-    return slopes
-
-
 def _broken(soaked: Soaked, code: int) -> tuple[str, ...]:
-    slope = next(iter(soaked.slopes.values()))
     limits = {
         f"exit code {code}": code != 0,
         f"{soaked.missing} epochs are missing": soaked.missing > 0,
         f"{soaked.waiting} rows wait in the spool": soaked.waiting > 0,
-        f"{slope} MB more an hour": soaked.minutes >= SLOPE_MINUTES and slope >= _MOST_SLOPE,
+        f"{soaked.slope} MB more an hour": soaked.minutes >= SLOPE_MINUTES and soaked.slope >= _MOST_SLOPE,
         f"{soaked.files[1]} open files instead of {soaked.files[0]}": soaked.files[1] > soaked.files[0] + _FILES,
         f"p99 of {soaked.latency_ms} ms": soaked.speed == 1 and soaked.latency_ms >= _MOST_LATENCY_MS,
     }
