@@ -40,13 +40,7 @@ def measure(recording: Recording, rounds: int) -> dict[str, float]:
     second = levels.body(_LEVELS)
     for frame in frames[_BEFORE:]:
         levels.apply(frame)
-    measured = [
-        {
-            **_steps(first, second, frames),
-            **_whole(first, second, frames),
-        }
-        for _ in range(rounds)
-    ]
+    measured = [_steps(first, second, frames) | _whole(first, second, frames) for _ in range(rounds)]
     return {step: statistics.median(times[step] for times in measured) for step in measured[0]}
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 Reason = Literal["start", "hole", "audit", "edge", "hourly"]
 
 _JITTER = 0.1
-_FIRST_AUDIT = 1 / 12
+_FIRST_AUDIT = 1 / 12  # of the hour: 5 min
 _EDGE_WHERE_IT_HELPS = 1 / 30
 _EDGE_LONGEST = 30.0
 _FAILED_SHORTEST = 0.25

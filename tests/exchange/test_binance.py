@@ -149,9 +149,12 @@ async def test_markets_in_another_shape_are_no_traceback(body: str) -> None:
             await client.load(["BTC/USDT"])
 
 
-@pytest.mark.parametrize("body", ['{"lastUpdateId":1}', '{"lastUpdateId":1,"bids":[["x","1"]],"asks":[]}', "{}"])
+@pytest.mark.parametrize(
+    "body",
+    ['{"lastUpdateId":1}', '{"lastUpdateId":1,"bids":[["x","1"]],"asks":[]}', "{}", "[1,2]", '{"lastUpdateId":1,', ""],
+)
 async def test_a_body_that_is_no_snapshot_is_malformed(body: str) -> None:
-    """Missing sides or prices that are no numbers never become a book."""
+    """Missing sides, prices that are no numbers, or half an answer never become a book."""
     async with answering(body) as url, binance(url) as client:
         with pytest.raises(MalformedFrame, match="asked for again"):
             await client.anchor("BTC/USDT")
