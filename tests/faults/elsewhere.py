@@ -31,7 +31,7 @@ ELSEWHERE = {
 
 HOSTILE = {
     "any text as a frame of the stream": ("tests/test_events.py", "test_any_text_is_a_message_or_malformed"),
-    "any JSON as a snapshot": ("tests/test_events.py", "test_any_body_is_an_anchor_or_malformed"),
+    "any text as a snapshot": ("tests/test_events.py", "test_any_body_is_an_anchor_or_malformed"),
     "any row in the store": ("tests/test_snapshot.py", "test_a_foreign_row_is_malformed"),
     "any text as a time": ("tests/test_times.py", "test_any_text_is_a_second_or_a_value_error_of_one_line"),
     "anything as options": ("tests/test_options.py", "test_anything_is_options_or_a_validation_error"),
