@@ -11,7 +11,7 @@ from typing import Literal
 Reason = Literal["start", "hole", "audit", "edge", "hourly"]
 
 _JITTER = 0.1
-_FIRST_AUDIT = 1 / 12  # of the hour: 5 min
+_FIRST_AUDIT_SHARE = 1 / 12  # of the hour: 5 min
 _EDGE_WHERE_IT_HELPS = 1 / 30
 _EDGE_LONGEST = 30.0
 _FAILED_SHORTEST = 0.25
@@ -37,8 +37,8 @@ class Schedule:
     - audit: a re-anchor did not agree with the book; at once, a second opinion.
     - edge: the window nears the edge of the known range; at most once in 60 s, doubling to 30 min, while a new anchor
       does not help; where the last one did, the price moves fast: once in 2 s.
-    - hourly: every 60 min, less up to 10 % of jitter; the first one of a book that was never audited after 5 min, so
-      that a wrong beginning is not believed for an hour.
+    - hourly: every 60 min, less up to 10 % of jitter; and once more 5 to 10 min after the beginning of a book that no
+      audit has confirmed, so that a wrong beginning is not believed for an hour.
 
     A snapshot that failed, or that came too old to join, is asked for again after 0.25 s, doubling to 30 s; but what
     can wait (edge, hourly) does not make wait what cannot.
@@ -55,6 +55,7 @@ class Schedule:
     _narrow: int = 0  # anchors in a row that were too narrow
     _anchored: float = float("-inf")
     _hourly_due: float = float("inf")
+    _first_audit_due: float = float("inf")
     _urgent: _Backoff = field(default_factory=_Backoff)
     _routine: _Backoff = field(default_factory=_Backoff)
 
@@ -71,7 +72,7 @@ class Schedule:
         urgent: dict[Reason, bool] = {"start": not live, "hole": hole, "audit": doubted}
         routine: dict[Reason, bool] = {
             "edge": near_edge and now - self._anchored >= self._edge_spacing(),
-            "hourly": now >= self._hourly_due,
+            "hourly": now >= min(self._hourly_due, self._first_audit_due),
         }
         if now < self._urgent.until:
             return None
@@ -89,13 +90,18 @@ class Schedule:
         Args:
             now: monotonic seconds.
             near_edge: whether the new one is still too narrow.
-            audited: whether it was held against the one before; false for the first of a chain.
+            audited: whether it agreed with the one before; false for the first of a chain.
         """
         self._urgent.failures = self._routine.failures = 0
         self._narrow = self._narrow + 1 if near_edge else 0
         self._anchored = now
-        share = 1.0 if audited else _FIRST_AUDIT
-        self._hourly_due = now + share * self.hourly * (1 - self.chance.random() * _JITTER)
+        first_audit = audited and self._first_audit_due < float("inf")
+        self._first_audit_due = float("inf") if audited else now + self._first_audit_after()
+        if not first_audit:  # it comes besides the hourly ones
+            self._hourly_due = now + self.hourly * (1 - self.chance.random() * _JITTER)
+
+    def _first_audit_after(self) -> float:
+        return self.hourly * _FIRST_AUDIT_SHARE * (1 + self.chance.random())
 
     def _edge_spacing(self) -> float:
         if not self._narrow:

@@ -287,14 +287,16 @@ class Capture:
             self.schedule.failed(now, self._reason)
             return
         candidate = Book(anchor, self.grid, self.places)
-        audited = self._book is not None
+        audited = False
         if self._book is None:
             self._join(candidate, kept)
         else:
             for ordered in kept:
                 candidate.apply(ordered.event())
-            if not self._confirmed(self._book.audit(candidate)):
+            audit = self._book.audit(candidate)
+            if not self._confirmed(audit):
                 return
+            audited = audit.agrees
         self._book = candidate
         self._left = False
         self._near_edge = candidate.near_edge()

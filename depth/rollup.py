@@ -19,7 +19,7 @@ from depth.summary import HOUR_SECONDS, Summary, summarise
 
 logger = logging.getLogger(__name__)
 
-# A book is doubted back to its last good audit; audits are an hour apart, more where snapshots cannot be had.
+# A book is doubted back to its last good audit; audits are an hour apart at most, more where snapshots cannot be had.
 _SUSPECT_REACH = 86_400
 
 

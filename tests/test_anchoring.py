@@ -69,14 +69,28 @@ def test_the_hourly_anchor_comes_after_an_hour() -> None:
     assert due(of, 200.0 + HOUR) == "hourly"
 
 
-def test_a_book_is_audited_for_the_first_time_after_five_minutes() -> None:
-    """What a chain began with is held against a second snapshot soon; then hourly."""
+@pytest.mark.parametrize(("chance", "first", "second"), [(0.0, 300.0, HOUR), (1.0, 600.0, 0.9 * HOUR)])
+def test_a_book_is_audited_within_ten_minutes_besides_each_hour(chance: float, first: float, second: float) -> None:
+    """So that a run of an hour knows soon that it began well, and near its end that it still is well."""
+    of = schedule(chance)
+    of.anchored(0.0, near_edge=False, audited=False)
+    assert due(of, first - 0.001) is None
+    assert due(of, first) == "hourly"
+    of.anchored(first, near_edge=False, audited=True)
+    assert due(of, second - 0.001) is None
+    assert due(of, second) == "hourly"
+    of.anchored(second, near_edge=False, audited=True)
+    assert due(of, 2 * second - 0.001) is None
+    assert due(of, 2 * second) == "hourly"
+
+
+def test_an_anchor_for_another_reason_is_a_first_audit_too() -> None:
+    """One that agreed: what the early one would have shown is known."""
     of = schedule()
     of.anchored(0.0, near_edge=False, audited=False)
-    assert due(of, 299.9) is None
-    assert due(of, 300.0) == "hourly"
-    of.anchored(300.0, near_edge=False, audited=True)
-    assert due(of, 300.0 + HOUR - 0.001) is None
+    of.anchored(100.0, near_edge=False, audited=True)
+    assert due(of, HOUR - 0.001) is None
+    assert due(of, HOUR) == "hourly"
 
 
 def test_jitter_takes_up_to_a_tenth_of_the_hour() -> None:

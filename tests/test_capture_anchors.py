@@ -71,17 +71,26 @@ class TestAnchors:
         run.deliver("A", *ticks(21, 35))
         assert [*run.rows] == epochs(1, 2, 3)
 
-    def test_a_new_book_is_audited_after_five_minutes_and_then_each_hour(self) -> None:
-        """Less up to a tenth of jitter; the swap starts the hour anew."""
+    def test_a_new_book_is_audited_within_ten_minutes_and_each_hour(self) -> None:
+        """With jitter."""
         run = chained()
-        for audits, due in enumerate((300.0, 300.0 + 3600.0), start=1):
-            run.now = due - 0.11 * (due - run.now)
+        for audits, (not_yet, due) in enumerate(((299, 600), (3239, 3600), (3600 + 3239, 7200)), start=1):
+            run.now = float(not_yet)
             assert run.wants is None
-            run.now = due
+            run.now = float(due)
             assert run.wants == "hourly"
             run.anchor(body(20), "hourly")
             assert run.capture.counts.audits_agreed == audits
             assert run.wants is None
+
+    def test_a_book_after_a_break_is_audited_soon_too(self) -> None:
+        """What it began with, no audit has confirmed."""
+        run = chained()
+        run.anchor(body(20), "hourly")
+        run.deliver("A", *ticks(30, 45))
+        run.anchor(body(29))
+        run.now = 600.0
+        assert run.wants == "hourly"
 
     def test_near_the_edge_one_is_wanted_after_60_s(self) -> None:
         """The window comes within a third of its width of the known range's end; one that helps ends it."""
@@ -199,6 +208,13 @@ class TestAudits:
         run.anchor(body(20), "hourly")
         assert run.wants == "audit"
         assert run.capture.counts.anchors == 2
+
+    def test_a_book_that_replaced_a_wrong_one_is_audited_soon_too(self) -> None:
+        """It agreed with nothing yet."""
+        run = self.doubted()
+        run.anchor(body(20, self.WRONG), "audit")
+        run.now += 600.0
+        assert run.wants == "hourly"
 
     def test_a_doubt_ends_with_the_chain_it_was_about(self) -> None:
         """The next chain's book is another one: its first mismatch is a first one."""

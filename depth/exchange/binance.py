@@ -29,9 +29,9 @@ class _Time(msgspec.Struct, rename="camel"):
 
 
 class _Limit(msgspec.Struct, rename="camel"):
-    limit: int
-    rate_limit_type: str = ""
-    interval: str = ""
+    rate_limit_type: str | None = None
+    interval: str | None = None
+    limit: int = 0
 
 
 class _Symbol(msgspec.Struct, rename="camel"):
@@ -79,6 +79,7 @@ class Binance:
         self._weight_limit = _DEFAULT_WEIGHT_LIMIT
         self._weight = (0, 0)  # minute, used weight in it as the exchange last said
         self._patience_until = float("-inf")  # monotonic; a request before then prolongs a ban
+        self._one_at_a_time = asyncio.Lock()  # each heeds what the one before was told
 
     @property
     def malformed(self) -> int:
@@ -113,15 +114,10 @@ class Binance:
 
     async def anchor(self, symbol: str) -> Anchor:
         """See `Exchange.anchor`; waits for the next minute rather than use over half of the weight limit."""
-        minute = int(time.time() // _MINUTE)
-        seen, used = self._weight
-        if seen == minute and used + _SNAPSHOT_WEIGHT > self._weight_limit / 2:
-            raise ExchangeUnavailable(
-                f"{used} of {self._weight_limit} request weight is used, the next snapshot waits for the next minute",
-                retry_after=_MINUTE - time.time() % _MINUTE + 1,
-            )
-        body = await self._request("public_get_depth", symbol, limit=_LEVELS)
+        body = await self._request("public_get_depth", symbol, weight=_SNAPSHOT_WEIGHT, limit=_LEVELS)
         await asyncio.sleep(FRAMES_FIRST_SECONDS)  # to receive it took some ms, and to read it will
+        if not body.lstrip().startswith("{"):
+            raise self._not_binance()
         return parse_anchor(body)
 
     async def stream(self, markets: Sequence[Market], feed: Feed) -> None:
@@ -137,31 +133,46 @@ class Binance:
         """Ask for one market; all markets at once cost 110 MB that never come back."""
         answer = self._read(await self._request("public_get_exchangeinfo", symbol), _ExchangeInfo)
         for limit in answer.rate_limits:
-            if (limit.rate_limit_type, limit.interval) == ("REQUEST_WEIGHT", "MINUTE"):
+            if (limit.rate_limit_type, limit.interval) == ("REQUEST_WEIGHT", "MINUTE") and limit.limit > 0:
                 self._weight_limit = limit.limit
         for info in answer.symbols:
             if f"{info.base_asset}/{info.quote_asset}" == symbol:
                 return Market(symbol, info.symbol, info.quote_asset), info.status
         raise UnknownSymbol(symbol, self._transport.host)
 
-    async def _request(self, method: str, symbol: str = "", **params: object) -> str:
+    async def _request(self, method: str, symbol: str = "", *, weight: int = 0, **params: object) -> str:
+        """Make one request; `weight` is that of a heavy one, which waits rather than use over half of the limit."""
+        async with self._one_at_a_time:
+            self._heed(weight)
+            try:
+                return await self._transport.request_rest(method, symbol, **params)
+            except ExchangeUnavailable as error:
+                if error.retry_after:
+                    self._patience_until = time.monotonic() + error.retry_after
+                raise
+            finally:
+                used = self._transport.response_headers.get("x-mbx-used-weight-1m", "")
+                if used.isdecimal():
+                    self._weight = (int(time.time() // _MINUTE), int(used))
+
+    def _heed(self, weight: int) -> None:
         if (left := self._patience_until - time.monotonic()) > 0:
             said = f"{self._transport.host} asked for patience: the next request waits {left:.0f} s"
             raise ExchangeUnavailable(said, retry_after=left)
-        try:
-            return await self._transport.request_rest(method, symbol, **params)
-        except ExchangeUnavailable as error:
-            if error.retry_after:
-                self._patience_until = time.monotonic() + error.retry_after
-            raise
-        finally:
-            used = self._transport.response_headers.get("x-mbx-used-weight-1m", "")
-            if used.isdecimal():
-                self._weight = (int(time.time() // _MINUTE), int(used))
+        minute, used = self._weight
+        if weight and minute == int(time.time() // _MINUTE) and used + weight > self._weight_limit / 2:
+            raise ExchangeUnavailable(
+                f"{used} of {self._weight_limit} request weight is used, the next snapshot waits for the next minute",
+                retry_after=_MINUTE - time.time() % _MINUTE + 1,
+            )
 
     def _read(self, body: str, kind: type[_Answer]) -> _Answer:
         try:
-            return msgspec.json.decode(body, type=kind)
+            return msgspec.json.decode(body, type=kind, strict=False)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            said = f"{self._transport.host} answers something else than Binance: check BINANCE_REST_URL"
-            raise ExchangeUnavailable(said) from error
+            raise self._not_binance() from error
+
+    def _not_binance(self) -> ExchangeUnavailable:
+        return ExchangeUnavailable(
+            f"{self._transport.host} answers something else than Binance: check BINANCE_REST_URL"
+        )

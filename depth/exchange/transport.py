@@ -57,10 +57,9 @@ class Transport(binance):  # type: ignore[misc]  # ccxt is untyped
         self.response_headers: dict[str, str] = {}
         self._body = ""
         self._handlers: dict[str, FrameHandler] = {}
-        self._requests = asyncio.Lock()
 
     async def request_rest(self, method: str, symbol: str, **params: Any) -> str:
-        """Make one public REST request; one at a time, so that status and headers are this one's.
+        """Make one public REST request; the caller makes one at a time, so that status and headers are this one's.
 
         Args:
             method: ccxt's implicit method, for example ``public_get_depth``.
@@ -73,21 +72,23 @@ class Transport(binance):  # type: ignore[misc]  # ccxt is untyped
         Raises:
             UnknownSymbol: the exchange has no such market.
             AccessRefused: HTTP 451 or 403.
-            ExchangeUnavailable: all else, with Retry-After where the exchange gave one.
+            ExchangeUnavailable: any other status than a success, with Retry-After where the exchange gave one, or none.
         """
-        async with self._requests:
-            self.status, self.response_headers, self._body = 0, {}, ""
-            market = {"symbol": symbol.replace("/", "")} if symbol else {}
-            try:
-                await getattr(self, method)(market | params)
-            except BadRequest as error:  # unknown, or not even a name: all else that is sent is ours
-                raise UnknownSymbol(symbol, self.host) from error
-            except BaseError as error:
-                raise self._explain(error) from error
-            if self.status >= HTTPStatus.BAD_REQUEST:  # ccxt lets through bodies with code 0
-                raise self._explain(None)
-            body, self._body = self._body, ""
-            return body
+        self.status, self.response_headers, self._body = 0, {}, ""
+        market = {"symbol": symbol.replace("/", "")} if symbol else {}
+        try:
+            await getattr(self, method)(market | params)
+        except BadRequest as error:  # unknown, or not even a name: all else that is sent is ours
+            raise UnknownSymbol(symbol, self.host) from error
+        except BaseError as error:
+            raise self._explain(error) from error
+        if not self._succeeded():  # ccxt lets through bodies with code 0
+            raise self._explain(None)
+        body, self._body = self._body, ""
+        return body
+
+    def _succeeded(self) -> bool:
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
     def _explain(self, error: Exception | None) -> Exception:
         if self.status in (HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS, HTTPStatus.FORBIDDEN):
@@ -120,7 +121,7 @@ class Transport(binance):  # type: ignore[misc]  # ccxt is untyped
     ) -> str:
         """Keep status, headers and body of the response; called by ccxt before it parses what this returns."""
         self.status = code
-        if code < HTTPStatus.BAD_REQUEST:
+        if self._succeeded():
             self._body, response_body = response_body, "{}"
         self.response_headers = {name.lower(): value for name, value in response_headers.items()}
         text: str = super().on_rest_response(

@@ -1,6 +1,7 @@
 """Binance spot through the real ccxt client: markets, snapshots within the request weight, and whose data these are."""
 
 import asyncio
+import json
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from depth.anchoring import Schedule
 from depth.collector import Collector
 from depth.epochs import Grid
 from depth.errors import ExchangeUnavailable, MalformedFrame, UnknownSymbol
+from depth.events import Anchor
 from depth.exchange.base import Market
 from depth.exchange.binance import Binance, source
 from depth.exchange.simulated import SimulatedExchange, SyntheticSource
@@ -123,6 +125,26 @@ async def test_a_ban_is_every_symbols(exchange: SimulatedExchange, client: Binan
     assert exchange.state.snapshots == 1
 
 
+async def test_those_who_ask_at_the_same_time_heed_one_ban(exchange: SimulatedExchange, client: Binance) -> None:
+    """The first is refused, the others are told by what it was told."""
+    exchange.faults.rest_delay(0.2, path="/api/v3/depth")
+    exchange.faults.rest_status(418, retry_after=60, count=1)
+    answers = await asyncio.gather(*(client.anchor("BTC/USDT") for _ in range(10)), return_exceptions=True)
+    waits = [answer.retry_after for answer in answers if isinstance(answer, ExchangeUnavailable)]
+    assert waits == [pytest.approx(60, abs=5)] * 10
+    assert exchange.state.snapshots == 1
+
+
+async def test_those_who_ask_at_the_same_time_use_no_more_than_half_of_the_weight(
+    exchange: SimulatedExchange, client: Binance
+) -> None:
+    """Twelve snapshots are 3,000 of 6,000."""
+    await _early_in_a_minute()
+    answers = await asyncio.gather(*(client.anchor("BTC/USDT") for _ in range(15)), return_exceptions=True)
+    assert sum(isinstance(answer, Anchor) for answer in answers) == exchange.state.snapshots == 12
+    assert all(isinstance(answer, (Anchor, ExchangeUnavailable)) for answer in answers)
+
+
 async def test_the_limit_of_the_request_weight_is_the_exchanges(client: Binance) -> None:
     """The answer about markets says how much a minute allows."""
     client._weight_limit = 0
@@ -130,18 +152,31 @@ async def test_the_limit_of_the_request_weight_is_the_exchanges(client: Binance)
     assert client._weight_limit == 6000
 
 
+async def test_limits_of_other_kinds_are_passed_over() -> None:
+    """Whatever they say, or do not."""
+    market = {"symbol": "BTCUSDT", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDT", "filters": []}
+    limits = [{}, {"rateLimitType": None}, {"rateLimitType": "REQUEST_WEIGHT", "interval": "DAY", "limit": 7}]
+    limits += [{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "limit": "1200"}]
+    async with answering(json.dumps({"rateLimits": limits, "symbols": [market]})) as url, binance(url) as client:
+        assert await client.load(["BTC/USDT"]) == [Market("BTC/USDT", "BTCUSDT", "USDT")]
+        assert client.weight[1] == 1200
+
+
 @pytest.mark.parametrize(
     ("body", "content_type"), [("<html>Welcome</html>", "text/html"), ("[1,2]", "application/json"), ("", "text/plain")]
 )
 async def test_a_host_that_is_not_binance_is_told_by_its_answer(body: str, content_type: str) -> None:
-    """A page, a list or nothing: the line names the host and the setting."""
+    """A page, a list or nothing, of markets and of snapshots: the line names the host and the setting."""
     async with answering(body, content_type=content_type) as url, binance(url) as client:
-        with pytest.raises(ExchangeUnavailable, match="BINANCE_REST_URL") as raised:
-            await client.load(["BTC/USDT"])
-    assert url.removeprefix("http://") in str(raised.value)
+        for ask in (lambda: client.load(["BTC/USDT"]), lambda: client.anchor("BTC/USDT"), client.time_ms):
+            with pytest.raises(ExchangeUnavailable, match="BINANCE_REST_URL") as raised:
+                await ask()
+            assert url.removeprefix("http://") in str(raised.value)
 
 
-@pytest.mark.parametrize("body", ['{"symbols":[{}]}', '{"symbols":"all"}', '{"symbols":[{"baseAsset":1}]}'])
+@pytest.mark.parametrize(
+    "body", ['{"symbols":[{}]}', '{"symbols":"all"}', '{"symbols":[{"baseAsset":1}]}', '{"new":' + "[" * 100_000]
+)
 async def test_markets_in_another_shape_are_no_traceback(body: str) -> None:
     """An exchangeInfo that cannot be read is an answer of something else than Binance."""
     async with answering(body) as url, binance(url) as client:
@@ -151,7 +186,7 @@ async def test_markets_in_another_shape_are_no_traceback(body: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ['{"lastUpdateId":1}', '{"lastUpdateId":1,"bids":[["x","1"]],"asks":[]}', "{}", "[1,2]", '{"lastUpdateId":1,', ""],
+    ['{"lastUpdateId":1}', '{"lastUpdateId":1,"bids":[["x","1"]],"asks":[]}', "{}", '{"lastUpdateId":1,'],
 )
 async def test_a_body_that_is_no_snapshot_is_malformed(body: str) -> None:
     """Missing sides, prices that are no numbers, or half an answer never become a book."""
@@ -177,7 +212,7 @@ def other_process() -> Iterator[str]:
 
 @pytest.mark.alone
 async def test_a_snapshot_never_holds_the_loop_up_for_more_than_15_ms(other_process: str) -> None:
-    """To decode, read, use and audit 5,000 levels a side lets frames in between; the best of three tries counts."""
+    """To read, use and audit 5,000 levels a side lets frames in between; the best of three tries counts."""
     freeze_imports()
     blocks: list[float] = []
     stop, worst = asyncio.Event(), []

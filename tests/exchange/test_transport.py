@@ -1,7 +1,6 @@
 """ccxt as transport: requests with their status and headers, and sockets whose frames arrive as they were sent."""
 
 import asyncio
-import json
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable
@@ -112,21 +111,6 @@ async def test_a_retry_after_that_is_no_number_is_no_wait() -> None:
         error = await failure(client.request_rest("public_get_depth", "BTC/USDT"))
     assert isinstance(error, ExchangeUnavailable)
     assert error.retry_after is None
-
-
-async def test_requests_at_the_same_time_do_not_mix_their_headers(
-    exchange: SimulatedExchange, client: Transport
-) -> None:
-    """The one that fails keeps its own Retry-After, the one beside it succeeds."""
-    exchange.faults.rest_delay(0.2, path="/api/v3/exchangeInfo")
-    exchange.faults.rest_status(429, retry_after=33, path="/api/v3/exchangeInfo")
-    failed, body = await asyncio.gather(
-        failure(client.request_rest("public_get_exchangeinfo", "BTC/USDT")),
-        client.request_rest("public_get_depth", "BTC/USDT", limit=5),
-    )
-    assert isinstance(failed, ExchangeUnavailable)
-    assert failed.retry_after == 33.0
-    assert json.loads(body)["lastUpdateId"]
 
 
 async def test_frames_arrive_as_text_whatever_they_hold(exchange: SimulatedExchange, client: Transport) -> None:
