@@ -16,6 +16,7 @@ from itertools import pairwise
 import yaml
 
 from depth import rowkey
+from depth.attendance import LIVE_SECONDS
 from depth.storage.bigtable import BigtableStore
 from depth.storage.sqlite import SqliteStore
 from tests import commands, stored_rows
@@ -81,6 +82,8 @@ def kill_one(site: Site, name: str, count: int) -> Killed:
     else:
         stored = killed
         until(lambda: site.runs(name)[-1].state not in {"Scheduled", "Late", "Submitting", "Pending"}, 120)
+    # Until then the killed one counts as live, and what it might still bring as pending.
+    time.sleep(max(0.0, killed + LIVE_SECONDS + 1 - time.time()))
     missing = site.missing(name)
     seen = Killed(first - began, new.created - killed, stored - killed, missing, causes(site, name))
     if name != "one":  # it lives on, until the server is away
